@@ -1,0 +1,79 @@
+"""compgen: compression is prediction.
+
+>>> import compgen
+>>> gzip = compgen.as_predictor(compgen.compressor("gzip"))
+>>> compgen.sample(gzip, b"to be or not to be, to be or not to ", 2, greedy=True)
+[b'be']
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from compgen.bridge import as_predictor
+    from compgen.errors import BadInputError, CompgenError, CorruptDataError, MissingExtraError, UsageError
+    from compgen.interfaces import (
+        Compressor,
+        ContinuationLengths,
+        Decoding,
+        Predictor,
+        Rendering,
+        Sampler,
+        Session,
+    )
+    from compgen.parallel import jobs
+    from compgen.registry import compressor, predictor, sampler
+    from compgen.sampling import sample
+
+__version__ = "0.1.0"
+
+#: Where each public name lives; loaded on first use, so that importing compgen costs nothing.
+_HOME = {
+    "as_predictor": "compgen.bridge",
+    "sample": "compgen.sampling",
+    "jobs": "compgen.parallel",
+    **dict.fromkeys(["compressor", "predictor", "sampler"], "compgen.registry"),
+    **dict.fromkeys(
+        ["Compressor", "ContinuationLengths", "Decoding", "Predictor", "Rendering", "Sampler", "Session"],
+        "compgen.interfaces",
+    ),
+    **dict.fromkeys(
+        ["BadInputError", "CompgenError", "CorruptDataError", "MissingExtraError", "UsageError"], "compgen.errors"
+    ),
+}
+
+__all__ = [
+    "BadInputError",
+    "CompgenError",
+    "Compressor",
+    "ContinuationLengths",
+    "CorruptDataError",
+    "Decoding",
+    "MissingExtraError",
+    "Predictor",
+    "Rendering",
+    "Sampler",
+    "Session",
+    "UsageError",
+    "__version__",
+    "as_predictor",
+    "compressor",
+    "jobs",
+    "predictor",
+    "sample",
+    "sampler",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'compgen' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,240 @@
+"""The two sides of the bridge.
+
+A :class:`Compressor` turns bytes into fewer bytes; a :class:`Predictor` gives a probability to every possible next symbol.
+``compgen.bridge`` turns each into the other. Nothing else in the project is more fundamental than this file.
+
+Lengths are in **bits** as float64 everywhere; a "byte" of data is an int in 0..255.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from compgen import parallel
+from compgen.errors import UsageError
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+Symbols = bytes | bytearray | Sequence[int] | npt.NDArray[np.integer]
+#: Called as work goes on with (steps done, steps in all).
+Progress = Callable[[int, int], None]
+
+
+def _spec(self: object, name: str) -> str:
+    """``name:key=value,...`` with the fields of a dataclass that differ from their defaults."""
+    changed = [
+        f"{f.name}={getattr(self, f.name)}"
+        for f in (dataclasses.fields(self) if dataclasses.is_dataclass(self) else ())
+        if f.init and getattr(self, f.name) != f.default
+    ]
+    return name + (":" + ",".join(changed) if changed else "")
+
+
+class ContinuationLengths(ABC):
+    """The code lengths of a context continued by each possible byte, kept up to date as the context grows.
+
+    Invariant: ``lengths()[b] == compressor.code_length(context + bytes([b]))`` for all 256 bytes ``b``, to the last bit, where
+    ``context`` is the context it was made with followed by every byte pushed since.
+    """
+
+    @abstractmethod
+    def lengths(self) -> FloatArray:
+        """Bits of the context followed by each byte: float64, shape ``(256,)``. The caller owns the array."""
+
+    @abstractmethod
+    def push(self, byte: int) -> None:
+        """Append one byte (0..255) to the context."""
+
+    @abstractmethod
+    def fork(self) -> ContinuationLengths:
+        """An independent copy: pushing to one leaves the other as it is."""
+
+
+class Compressor(ABC):
+    """A lossless code for byte strings.
+
+    Subclasses are frozen dataclasses whose fields are the codec's parameters, so that equality, ``repr``, hashing, pickling and
+    the :attr:`spec` follow from the fields. They keep no state between calls and are safe to share among threads.
+    """
+
+    #: Name in the registry.
+    name: ClassVar[str]
+    #: True if ``continuations`` costs 256 compressions a step, which is worth running on several jobs.
+    brute_force: ClassVar[bool] = True
+
+    @property
+    def spec(self) -> str:
+        """The string that makes this compressor again: ``compgen.compressor(c.spec) == c``."""
+        return _spec(self, self.name)
+
+    @abstractmethod
+    def compress(self, data: bytes) -> bytes:
+        """The code of ``data``, container included."""
+
+    @abstractmethod
+    def decompress(self, data: bytes) -> bytes:
+        """The inverse of :meth:`compress`. Raises :class:`~compgen.errors.CorruptDataError` on anything else."""
+
+    @abstractmethod
+    def code_length(self, data: bytes) -> float:
+        """Bits that ``data`` costs, as exact as the format allows, without the container's fixed overhead."""
+
+    def continuations(self, context: bytes) -> ContinuationLengths:
+        """The code lengths of the 256 one-byte continuations of ``context``; by brute force unless a codec knows better."""
+        return BruteForceContinuations(self, context)
+
+
+class BruteForceContinuations(ContinuationLengths):
+    """The definition of :class:`ContinuationLengths`, computed literally, on the jobs that ``parallel`` is set to."""
+
+    def __init__(self, compressor: Compressor, context: bytes) -> None:
+        self._compressor = compressor
+        self._context = bytearray(context)
+
+    def lengths(self) -> FloatArray:
+        """See :meth:`ContinuationLengths.lengths`."""
+        context = bytes(self._context)
+        chunks = parallel.split(range(256))
+        parts = parallel.run(_continuation_lengths, [(self._compressor, context, chunk) for chunk in chunks])
+        return np.concatenate(parts)
+
+    def push(self, byte: int) -> None:
+        """See :meth:`ContinuationLengths.push`."""
+        self._context.append(byte)
+
+    def fork(self) -> BruteForceContinuations:
+        """See :meth:`ContinuationLengths.fork`."""
+        return BruteForceContinuations(self._compressor, bytes(self._context))
+
+
+def _continuation_lengths(compressor: Compressor, context: bytes, last_bytes: Sequence[int]) -> FloatArray:
+    return np.array([compressor.code_length(context + bytes((byte,))) for byte in last_bytes], dtype=np.float64)
+
+
+class Session(ABC):
+    """A predictor reading some streams in step: one symbol of each stream at a time."""
+
+    @abstractmethod
+    def probabilities(self) -> FloatArray:
+        """P(next symbol) for each stream: float64 ``(streams, alphabet_size)``, all positive, rows summing to 1."""
+
+    @abstractmethod
+    def push(self, symbols: Symbols) -> None:
+        """Move on by one symbol in each stream: ints, shape ``(streams,)``."""
+
+    @abstractmethod
+    def fork(self) -> Session:
+        """An independent copy of all streams."""
+
+
+class Predictor(ABC):
+    """A model that gives every possible next symbol a probability, given those before it.
+
+    Subclasses are frozen dataclasses whose fields are the model's parameters, as for :class:`Compressor`.
+    """
+
+    #: Name in the registry.
+    name: ClassVar[str]
+    #: Number of symbols; 256 for models over bytes.
+    alphabet_size: int = 256
+    #: Are the probabilities the same, to the last bit, on every machine and with any number of streams and threads?
+    exact: bool = False
+    #: Do streams that share a session run faster than alone? If not, jobs may take one stream each.
+    batched: bool = True
+
+    @property
+    def spec(self) -> str:
+        """The string that makes this predictor again: ``compgen.predictor(p.spec) == p``."""
+        return _spec(self, self.name)
+
+    @abstractmethod
+    def session(self, contexts: Sequence[Symbols]) -> Session:
+        """Start reading: one stream a context, contexts of any lengths."""
+
+    def code_lengths(self, streams: Sequence[Symbols], contexts: Sequence[Symbols] | None = None) -> list[FloatArray]:
+        """Teacher forcing: bits of each symbol of each stream, given the symbols before it (and the stream's context).
+
+        Returns one float64 array a stream, of the stream's length. The default goes step by step; models that can score
+        all positions at once override it.
+        """
+        contexts = [b""] * len(streams) if contexts is None else contexts
+        return [self._score(stream, context) for stream, context in zip(streams, contexts, strict=True)]
+
+    def _score(self, stream: Symbols, context: Symbols) -> FloatArray:
+        session = self.session([context])
+        bits = np.empty(len(stream))
+        for position, symbol in enumerate(stream):
+            bits[position] = -np.log2(session.probabilities()[0, symbol])
+            if position + 1 < len(stream):
+                session.push([symbol])
+        return bits
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How the next symbol is chosen from a distribution.
+
+    ``temperature`` divides the log-probabilities; ``top_k`` keeps the k likeliest symbols; ``top_p`` keeps the smallest set of
+    likeliest symbols whose mass reaches p (Holtzman et al. 2020); ties are kept in order of the symbol. ``greedy`` takes the
+    likeliest symbol. The same ``seed`` gives the same samples on every machine and with every number of jobs.
+    """
+
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+    greedy: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.temperature < float("inf"):
+            raise UsageError(f"temperature must be a finite number above 0, not {self.temperature}; for argmax use greedy")
+        if self.top_k is not None and self.top_k < 1:
+            raise UsageError(f"top-k must be at least 1, not {self.top_k}")
+        if self.top_p is not None and not 0 < self.top_p <= 1:
+            raise UsageError(f"top-p must be above 0 and at most 1, not {self.top_p}")
+        if self.seed < 0:
+            raise UsageError(f"seed must not be negative, not {self.seed}")
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """One result of a :class:`Sampler`, ready to be written to a file.
+
+    ``data`` is the content of a file of type ``suffix`` (".txt", ".png", ".wav", ...); ``extras`` are files to lie beside it, by
+    suffix (a spectrogram: ``{".spectrogram.png": ...}``); ``sampled`` is what the predictor produced, as raw bytes.
+    """
+
+    data: bytes
+    suffix: str
+    sampled: bytes
+    extras: dict[str, bytes] = field(default_factory=dict)
+
+
+class Sampler(ABC):
+    """Continues one kind of data (text, image, audio): reads it, lets a predictor continue it, renders the outcome.
+
+    Subclasses are frozen dataclasses; their fields are the modality's parameters and share their names with the options
+    of ``compgen sample`` (context, length, mode, bits, width, ...), None standing for the modality's own default.
+    """
+
+    #: Name in the registry.
+    name: ClassVar[str]
+
+    @abstractmethod
+    def sample(
+        self,
+        predictor: Predictor,
+        source: bytes,
+        *,
+        decoding: Decoding,
+        samples: int = 1,
+        progress: Progress | None = None,
+    ) -> list[Rendering]:
+        """Continue ``source`` (the content of a file). Text and audio give a rendering a sample, an image one with all."""

@@ -1,0 +1,1 @@
+"""Predictors that are models from the start, one file a family."""
