@@ -1,0 +1,299 @@
+"""Deflate in exact bits, incrementally: the lengths of all one-byte continuations at a cost flat in the context.
+
+The algorithm of gzip, zlib and PNG (RFC 1951) as zlib does it. :class:`DeflateContinuations` keeps zlib's parse of the
+context; what one more byte can change is only its open end, a few symbols (``_deflate_parse``) and the block's codes
+(``_deflate_blocks``), so one step costs the same after 1 KB as after 1 MB. The results are those of zlib to the bit.
+:func:`matches_platform` checks that once for each setting; where Python's zlib is another implementation (zlib-ng),
+:class:`CopyContinuations` asks that one for every length instead.
+"""
+
+from __future__ import annotations
+
+import functools
+import zlib
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from baselines import _deflate_blocks as blocks
+from baselines import _deflate_parse as parse
+from baselines._deflate_lengths import continuation_bits
+from compgen.errors import CorruptDataError, UsageError
+from compgen.interfaces import Compressor, ContinuationLengths, FloatArray
+
+Strategy = Literal["default", "filtered", "huffman", "rle", "fixed"]
+
+#: good_length, max_lazy, nice_length, max_chain of the levels (zlib's ``configuration_table``); 1-3 parse greedily.
+_LEVELS = {
+    1: (4, 4, 8, 4),
+    2: (4, 5, 16, 8),
+    3: (4, 6, 32, 32),
+    4: (4, 4, 16, 16),
+    5: (8, 16, 32, 32),
+    6: (8, 16, 128, 128),
+    7: (8, 32, 128, 256),
+    8: (32, 128, 258, 1024),
+    9: (32, 258, 258, 4096),
+}
+_STRATEGIES = {
+    "default": zlib.Z_DEFAULT_STRATEGY,
+    "filtered": zlib.Z_FILTERED,
+    "huffman": zlib.Z_HUFFMAN_ONLY,
+    "rle": zlib.Z_RLE,
+    "fixed": zlib.Z_FIXED,
+}
+_EMPTY_STREAM_BITS = 10  # a fixed block of nothing: 3 bits of header, 7 of end of block
+
+
+class DeflateSettings(NamedTuple):
+    """zlib's parameters, see ``zlib.compressobj``."""
+
+    level: int = 9
+    strategy: Strategy = "default"
+    window_bits: int = 15
+    memory_level: int = 8
+
+    @property
+    def has_kernel(self) -> bool:
+        """Does the kernel know this parse? It leaves out level 0 and the strategies that hardly search for matches."""
+        return self.level in _LEVELS and self.strategy in ("default", "filtered")
+
+    def as_array(self) -> npt.NDArray[np.int64]:
+        """The settings of the kernels."""
+        limit = (1 << (self.memory_level + 6)) - 1
+        greedy, filtered = self.level <= 3, self.strategy == "filtered"
+        return np.array(
+            [*_LEVELS[self.level], 1 << self.window_bits, self.memory_level + 7, limit, greedy, filtered], np.int64
+        )
+
+    def zlib_object(self, container: int = 0) -> Any:
+        """zlib's own compressor with these settings: raw deflate (container 0), zlib (1) or gzip (2)."""
+        wbits = [-self.window_bits, self.window_bits, 16 + self.window_bits][container]
+        return zlib.compressobj(self.level, zlib.DEFLATED, wbits, self.memory_level, _STRATEGIES[self.strategy])
+
+
+class DeflateContinuations(ContinuationLengths):
+    """Exact bits of the raw deflate stream of a context and each next byte, without the padding to a whole byte."""
+
+    def __init__(self, context: bytes, settings: DeflateSettings) -> None:
+        self._settings = settings.as_array()
+        self._data = np.zeros(max(4096, 2 * len(context)), np.uint8)
+        self._state = np.zeros(7, np.int64)
+        self._state[parse.MATCH_LENGTH] = blocks.MIN_MATCH - 1
+        self._head = np.zeros(1 << self._settings[parse.HASH_BITS], np.int32)
+        self._previous = np.zeros(self._settings[parse.WINDOW], np.int32)
+        self._literals = np.zeros(blocks.LITERALS, np.int64)
+        self._distances = np.zeros(blocks.DISTANCES, np.int64)
+        self._block = np.zeros(4, np.int64)
+        self._work = np.zeros((4, 1024), np.int64)
+        blocks.new_block(self._literals, self._distances, self._block, 0)
+        self.extend(context)
+
+    def extend(self, data: bytes) -> None:
+        """Append many bytes to the context."""
+        known = int(self._state[parse.KNOWN])
+        if known + len(data) > self._data.size:
+            larger = np.zeros(2 * (known + len(data)), np.uint8)
+            larger[:known] = self._data[:known]
+            self._data = larger
+        self._data[known : known + len(data)] = np.frombuffer(data, np.uint8)
+        self._state[parse.KNOWN] += len(data)
+        parse.advance(
+            self._data,
+            self._state,
+            self._settings,
+            self._head,
+            self._previous,
+            self._literals,
+            self._distances,
+            self._block,
+            self._work,
+        )
+
+    def push(self, byte: int) -> None:
+        """See :meth:`ContinuationLengths.push`."""
+        self.extend(bytes((byte,)))
+
+    def lengths(self) -> FloatArray:
+        """See :meth:`ContinuationLengths.lengths`."""
+        return self._bits(0, 256)
+
+    def length_with(self, byte: int) -> float:
+        """Bits of the context followed by one byte: ``lengths()[byte]``, without the others."""
+        return float(self._bits(byte, byte + 1)[byte])
+
+    def _bits(self, first: int, stop: int) -> FloatArray:
+        out = np.zeros(256, np.float64)
+        continuation_bits(
+            self._data,
+            self._state,
+            self._settings,
+            self._head,
+            self._previous,
+            self._literals,
+            self._distances,
+            self._block,
+            self._work,
+            np.array([first, stop]),
+            out,
+        )
+        return out
+
+    def fork(self) -> DeflateContinuations:
+        """See :meth:`ContinuationLengths.fork`."""
+        other = object.__new__(DeflateContinuations)
+        for name, value in self.__dict__.items():
+            setattr(other, name, value.copy())
+        return other
+
+
+class CopyContinuations(ContinuationLengths):
+    """The same as :class:`DeflateContinuations` from any zlib, by copying its state for each of the 256 bytes."""
+
+    def __init__(self, context: bytes, settings: DeflateSettings) -> None:
+        self._zlib = settings.zlib_object()
+        self._context = bytearray(context)
+        self._stream = bytearray(self._zlib.compress(context))
+
+    def push(self, byte: int) -> None:
+        """See :meth:`ContinuationLengths.push`."""
+        self._context.append(byte)
+        self._stream += self._zlib.compress(bytes((byte,)))
+
+    def lengths(self) -> FloatArray:
+        """See :meth:`ContinuationLengths.lengths`."""
+        out = np.zeros(256, np.float64)
+        for byte in range(256):
+            branch, last = self._zlib.copy(), bytes((byte,))
+            stream = bytes(self._stream) + branch.compress(last) + branch.flush()
+            out[byte] = stream_bits(stream, bytes(self._context) + last)
+        return out
+
+    def fork(self) -> CopyContinuations:
+        """See :meth:`ContinuationLengths.fork`."""
+        other = object.__new__(CopyContinuations)
+        other._zlib, other._context, other._stream = self._zlib.copy(), self._context.copy(), self._stream.copy()
+        return other
+
+
+def stream_bits(stream: bytes, data: bytes) -> int:
+    """Bits of a raw deflate stream that decodes to ``data``, without the padding of its last byte.
+
+    Padding is what can be changed without changing what the stream decodes to.
+    """
+    for padding in range(8):
+        changed = stream[:-1] + bytes((stream[-1] ^ (0x80 >> padding),))
+        decoder = zlib.decompressobj(-15)
+        try:
+            if decoder.decompress(changed) != data or not decoder.eof:
+                break
+        except zlib.error:
+            break
+    return 8 * len(stream) - padding
+
+
+@functools.cache
+def matches_platform(settings: DeflateSettings) -> bool:
+    """Does the kernel give the length that Python's zlib gives, on a known text with literals and matches of all kinds?"""
+    words = [b"%d " % (i * i * 2654435761 % 1000003) for i in range(300)]
+    text = b"".join(words[i * i % (i % 299 + 1)] for i in range(3000))
+    return _kernel_bits(text, settings) == _zlib_bits(text, settings)
+
+
+def continuations(context: bytes, settings: DeflateSettings) -> ContinuationLengths:
+    """The exact bits of the context and each next byte, by the kernel where it is known to agree with zlib."""
+    if settings.has_kernel and matches_platform(settings):
+        return DeflateContinuations(context, settings)
+    return CopyContinuations(context, settings)
+
+
+def bits_of(data: bytes, settings: DeflateSettings) -> int:
+    """Exact bits of the raw deflate stream of ``data``, without padding."""
+    if settings.has_kernel and matches_platform(settings):
+        return _kernel_bits(data, settings)
+    return _zlib_bits(data, settings)
+
+
+def _kernel_bits(data: bytes, settings: DeflateSettings) -> int:
+    if not data:
+        return _EMPTY_STREAM_BITS
+    return int(DeflateContinuations(data[:-1], settings).length_with(data[-1]))
+
+
+def _zlib_bits(data: bytes, settings: DeflateSettings) -> int:
+    encoder = settings.zlib_object()
+    return stream_bits(encoder.compress(data) + encoder.flush(), data)
+
+
+@dataclass(frozen=True)
+class DeflateCodec(Compressor):
+    """What gzip and zlib share: deflate in a container. See :class:`baselines.gzip.Gzip` for the parameters."""
+
+    level: int = 9
+    strategy: Strategy = "default"
+    window_bits: int = 15
+    memory_level: int = 8
+    whole_bytes: bool = False
+
+    brute_force = False
+    #: Container of :meth:`DeflateSettings.zlib_object`.
+    container: ClassVar[int]
+
+    def __post_init__(self) -> None:
+        for name, low, high in (("level", 0, 9), ("window_bits", 9, 15), ("memory_level", 1, 9)):
+            if not low <= getattr(self, name) <= high:
+                raise UsageError(f"{self.name}: {name} must be from {low} to {high}, not {getattr(self, name)}")
+        if self.strategy not in _STRATEGIES:
+            raise UsageError(f"{self.name}: strategy must be one of {', '.join(_STRATEGIES)}, not {self.strategy!r}")
+
+    @property
+    def settings(self) -> DeflateSettings:
+        """The parameters that decide the deflate stream."""
+        return DeflateSettings(self.level, self.strategy, self.window_bits, self.memory_level)
+
+    def compress(self, data: bytes) -> bytes:
+        """See :meth:`Compressor.compress`."""
+        encoder = self.settings.zlib_object(self.container)
+        compressed: bytes = encoder.compress(data) + encoder.flush()
+        return compressed
+
+    def decompress(self, data: bytes) -> bytes:
+        """See :meth:`Compressor.decompress`."""
+        decoder = zlib.decompressobj([-15, 15, 31][self.container])
+        try:
+            decompressed = decoder.decompress(data)
+        except zlib.error as error:
+            raise CorruptDataError(f"{self.name}: the data is damaged or not {self.name} ({error})") from None
+        if not decoder.eof:
+            raise CorruptDataError(f"{self.name}: the data ends too early; it is truncated")
+        if decoder.unused_data:
+            raise CorruptDataError(f"{self.name}: {len(decoder.unused_data)} bytes follow the end of the data")
+        return decompressed
+
+    def code_length(self, data: bytes) -> float:
+        """See :meth:`Compressor.code_length`."""
+        bits = bits_of(data, self.settings)
+        return float((bits + 7) // 8 * 8 if self.whole_bytes else bits)
+
+    def continuations(self, context: bytes) -> ContinuationLengths:
+        """See :meth:`Compressor.continuations`; a step costs the same whatever the length of the context."""
+        exact = continuations(context, self.settings)
+        return _WholeBytes(exact) if self.whole_bytes else exact
+
+
+class _WholeBytes(ContinuationLengths):
+    """Lengths rounded up to bytes, as file sizes are."""
+
+    def __init__(self, exact: ContinuationLengths) -> None:
+        self._exact = exact
+
+    def lengths(self) -> FloatArray:
+        return np.ceil(self._exact.lengths() / 8) * 8
+
+    def push(self, byte: int) -> None:
+        self._exact.push(byte)
+
+    def fork(self) -> _WholeBytes:
+        return _WholeBytes(self._exact.fork())
