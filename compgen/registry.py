@@ -10,13 +10,14 @@ A spec names an object and its parameters in one string, the same in Python and 
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import inspect
 import types
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
 
@@ -59,7 +60,7 @@ def _parse(text: str, whole: str, nested: bool) -> tuple[Spec, str]:
     end = next((i for i, c in enumerate(text) if c in "(),:"), len(text))
     name, rest = text[:end].strip(), text[end:]
     if not name:
-        raise UsageError(f"cannot read the spec {whole!r}: a name is missing; write name:key=value,... or name(spec,spec)")
+        raise UsageError(f"the spec {whole!r} lacks a name; write name:key=value,... or name(spec,spec)")
     parts: list[Spec] = []
     if rest.startswith("("):
         while True:
@@ -95,7 +96,7 @@ def _parse_arguments(text: str, values: list[str], options: list[tuple[str, str]
         text = text[1:]
 
 
-@lru_cache(maxsize=None)
+@cache
 def entries(group: str) -> dict[str, EntryPoint]:
     """Entry points of a group by name, sorted."""
     return {e.name: e for e in sorted(entry_points(group=group), key=lambda e: e.name)}
@@ -124,7 +125,7 @@ def build(spec: Spec, factory: Callable[..., T]) -> T:
     if spec.parts:
         raise UsageError(f"{spec.name} is not made of other specs; write {spec.name}:key=value,...")
     parameters = inspect.signature(factory).parameters
-    hints = typing.get_type_hints(factory.__init__ if inspect.isclass(factory) else factory)
+    hints = _hints(factory)
     positional = list(zip(parameters, spec.values, strict=False))
     if len(spec.values) > len(positional):
         raise UsageError(f"too many values in {str(spec)!r}; parameters of {spec.name}: {_names(parameters)}")
@@ -140,12 +141,20 @@ def build(spec: Spec, factory: Callable[..., T]) -> T:
     return factory(**arguments)
 
 
+def _hints(factory: Any) -> dict[str, Any]:
+    # The generated __init__ of a dataclass does not see the module in which an inherited field was annotated.
+    if inspect.isclass(factory) and not dataclasses.is_dataclass(factory):
+        factory = factory.__init__
+    return typing.get_type_hints(factory)
+
+
 def _names(parameters: Any) -> str:
     return ", ".join(parameters) or "none"
 
 
 def _convert(name: str, key: str, value: str, hint: Any) -> Any:
-    choices = typing.get_args(hint) if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union else (hint,)
+    union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
+    choices = typing.get_args(hint) if union else (hint,)
     for choice in choices:
         if choice is type(None):
             if value in ("", "none", "None"):
