@@ -1,11 +1,12 @@
-"""What a deflate block costs: zlib's Huffman trees and its choice among stored, fixed and dynamic blocks, in exact bits.
+"""What a deflate block costs, in exact bits: zlib's Huffman trees, and its choice of stored, fixed or dynamic block.
 
 Follows RFC 1951 and the decisions of zlib's ``trees.c`` (Gailly and Adler), down to how it breaks ties among equal
 frequencies: the optimal cost of the symbols does not depend on ties, but the code lengths do, and so does the cost of
 sending them. All arithmetic is on integers.
 
 A block is described by its symbol frequencies ``literals`` int64 ``(286,)`` (256 bytes, the end of block, 29 match
-lengths) and ``distances`` int64 ``(30,)``, and by four counters in ``block`` int64 ``(4,)`` indexed by the constants below.
+lengths) and ``distances`` int64 ``(30,)``, and by four counters in ``block`` int64 ``(4,)`` indexed by the constants
+below.
 """
 
 from __future__ import annotations
@@ -13,9 +14,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-_jit: Any = njit(cache=True, nogil=True)
+from compgen.jit import inner, kernel
 
 LITERALS, DISTANCES, BIT_LENGTHS = 286, 30, 19
 END_OF_BLOCK = 256
@@ -56,12 +56,14 @@ def _tables() -> tuple[Any, ...]:
 
 LENGTH_SYMBOL, LENGTH_EXTRA, DISTANCE_SYMBOL, DISTANCE_EXTRA, FIXED_LENGTH, _BIT_LENGTH_ORDER = _tables()
 
-# A node in the heap is one integer, frequency << 18 | depth << 10 | node: comparing ``>> 10`` compares (frequency, depth).
+# A node in the heap is one integer, frequency << 18 | depth << 10 | node: comparing ``>> 10`` compares (frequency,
+# depth).
 _NODE_BITS = 10
 _FREQUENCY_SHIFT = 18
+_NO_ENTRY = 1 << 62
 
 
-@_jit
+@kernel
 def new_block(literals, distances, block, start):  # type: ignore[no-untyped-def]
     """Reset to an empty block that starts at a position of the data."""
     for n in range(literals.size):
@@ -75,14 +77,14 @@ def new_block(literals, distances, block, start):  # type: ignore[no-untyped-def
     block[START] = start
 
 
-@_jit
+@inner
 def distance_symbol(distance):  # type: ignore[no-untyped-def]
     """Distance code (0..29) of a distance in 1..32768."""
     d = distance - 1
     return DISTANCE_SYMBOL[d] if d < 256 else DISTANCE_SYMBOL[256 + (d >> 7)]
 
 
-@_jit
+@inner
 def add_literal(literals, block, byte):  # type: ignore[no-untyped-def]
     """Count one literal byte (an int64, as all numbers here are: one type, one compilation)."""
     literals[byte] += 1
@@ -90,7 +92,7 @@ def add_literal(literals, block, byte):  # type: ignore[no-untyped-def]
     block[FIXED_BITS] += FIXED_LENGTH[byte]
 
 
-@_jit
+@inner
 def add_match(literals, distances, block, length, distance):  # type: ignore[no-untyped-def]
     """Count one match."""
     symbol, code = LENGTH_SYMBOL[length], distance_symbol(distance)
@@ -101,15 +103,18 @@ def add_match(literals, distances, block, length, distance):  # type: ignore[no-
     block[EXTRA_BITS] += LENGTH_EXTRA[length] + DISTANCE_EXTRA[code]
 
 
-@_jit
+@inner
 def _sift_down(heap, k, size):  # type: ignore[no-untyped-def]
-    """Restore the heap below index k (1-based), moving entries in the order zlib's ``pqdownheap`` does."""
+    """Restore the heap below index k (1-based), moving entries in the order zlib's ``pqdownheap`` does.
+
+    ``heap[size + 1]`` must be _NO_ENTRY, so that the smaller child is found without a branch: which one it is cannot be
+    predicted, and wrong guesses would take most of the time.
+    """
     entry = heap[k]
     key = entry >> _NODE_BITS
     child = k << 1
     while child <= size:
-        if child < size and (heap[child + 1] >> _NODE_BITS) <= (heap[child] >> _NODE_BITS):
-            child += 1
+        child += np.int64((heap[child + 1] >> _NODE_BITS) <= (heap[child] >> _NODE_BITS))
         if key <= (heap[child] >> _NODE_BITS):
             break
         heap[k] = heap[child]
@@ -118,12 +123,12 @@ def _sift_down(heap, k, size):  # type: ignore[no-untyped-def]
     heap[k] = entry
 
 
-@_jit
+@inner
 def huffman_lengths(frequencies, lengths, work):  # type: ignore[no-untyped-def]
     """Code lengths as zlib's ``build_tree`` assigns them; returns the largest symbol that has a code.
 
-    ``frequencies`` int64 (symbols,) -> ``lengths`` int64 (at least symbols,), none above 15, or 7 for the code of the code
-    lengths; ``work`` int64 (4, 1024) is scratch.
+    ``frequencies`` int64 (symbols,) -> ``lengths`` int64 (at least symbols,), none above 15, or 7 for the code of the
+    code lengths; ``work`` int64 (4, 1024) is scratch.
     """
     symbols = frequencies.size
     longest = 7 if symbols == BIT_LENGTHS else 15
@@ -144,6 +149,7 @@ def huffman_lengths(frequencies, lengths, work):  # type: ignore[no-untyped-def]
             n = largest
         size += 1
         heap[size] = (1 << _FREQUENCY_SHIFT) | n
+    heap[size + 1] = _NO_ENTRY
     for k in range(size >> 1, 0, -1):
         _sift_down(heap, np.int64(k), size)
 
@@ -151,6 +157,7 @@ def huffman_lengths(frequencies, lengths, work):  # type: ignore[no-untyped-def]
     while True:  # join the two least frequent nodes
         first = heap[1]
         heap[1] = heap[size]
+        heap[size] = _NO_ENTRY
         size -= 1
         _sift_down(heap, top, size)
         second = heap[1]
@@ -183,7 +190,7 @@ def huffman_lengths(frequencies, lengths, work):  # type: ignore[no-untyped-def]
     return largest
 
 
-@_jit
+@inner
 def _limit_lengths(lengths, largest, longest, overflow, merged):  # type: ignore[no-untyped-def]
     """zlib's repair of codes that came out too long (the end of ``gen_bitlen``)."""
     counts = np.zeros(16, np.int64)
@@ -210,7 +217,7 @@ def _limit_lengths(lengths, largest, longest, overflow, merged):  # type: ignore
             remaining -= 1
 
 
-@_jit
+@inner
 def count_runs(lengths, largest, counts):  # type: ignore[no-untyped-def]
     """Add the run-length symbols that describe a code's lengths to ``counts`` (19,): zlib's ``scan_tree``."""
     run_start = 0
@@ -243,7 +250,7 @@ def count_runs(lengths, largest, counts):  # type: ignore[no-untyped-def]
                 counts[length] += run
 
 
-@_jit
+@inner
 def weighted(frequencies, lengths, largest):  # type: ignore[no-untyped-def]
     """Bits of all symbols up to the largest: the sum of frequency times length."""
     bits = np.int64(0)
@@ -252,7 +259,7 @@ def weighted(frequencies, lengths, largest):  # type: ignore[no-untyped-def]
     return bits
 
 
-@_jit
+@inner
 def lengths_cost(counts, bit_lengths, work):  # type: ignore[no-untyped-def]
     """Bits to send the two codes' lengths, given the counts (19,) of their run-length symbols."""
     huffman_lengths(counts, bit_lengths, work)
@@ -265,7 +272,7 @@ def lengths_cost(counts, bit_lengths, work):  # type: ignore[no-untyped-def]
     return bits
 
 
-@_jit
+@inner
 def dynamic_bits(literals, distances, work):  # type: ignore[no-untyped-def]
     """Bits of a dynamic block without its 3-bit header and without extra bits."""
     lengths = np.empty(LITERALS, np.int64)
@@ -279,9 +286,9 @@ def dynamic_bits(literals, distances, work):  # type: ignore[no-untyped-def]
     return bits + lengths_cost(counts, lengths, work)
 
 
-@_jit
+@inner
 def close_block(at, dynamic, block, end, storable):  # type: ignore[no-untyped-def]
-    """Position in bits after a block that starts at bit ``at``: stored, fixed or dynamic as ``_tr_flush_block`` chooses.
+    """Position in bits after a block that starts at bit ``at``, of the kind that ``_tr_flush_block`` chooses.
 
     ``dynamic`` is :func:`dynamic_bits`, ``end`` the position in the data after the block's last byte; ``storable`` says
     whether the block's data is still in the window.

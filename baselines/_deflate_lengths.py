@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numba import njit
 
 from baselines import _deflate_blocks as blocks
 from baselines import _deflate_parse as parse
 from baselines._deflate_blocks import LENGTH_SYMBOL
+from compgen.jit import inner, kernel
 
-_jit: Any = njit(cache=True, nogil=True)
 
-
-@_jit
+@kernel
 def continuation_bits(data, state, settings, head, previous, literals, distances, block, work, wanted, out):  # type: ignore[no-untyped-def]
     """Bits of the raw deflate stream of the data and one more byte, for the bytes ``wanted[0] <= b < wanted[1]``."""
     steps = np.empty((parse.MAX_TAIL, 4), np.int64)
@@ -40,7 +36,7 @@ def continuation_bits(data, state, settings, head, previous, literals, distances
         _literal_endings(endings, literals, distances, block, at, end, base, work, wanted, out)
 
 
-@_jit
+@inner
 def _match_endings(endings, done, literals, distances, block, at, end, base, settings, work, wanted, out):  # type: ignore[no-untyped-def]
     """Lengths for the bytes that end in a match after ``done`` steps. Matches of one pair of symbols cost the same."""
     cached_key = np.zeros(blocks.DISTANCES, np.int64)
@@ -69,12 +65,12 @@ def _match_endings(endings, done, literals, distances, block, at, end, base, set
         out[byte] = cached_bits[code]
 
 
-@_jit
+@inner
 def _literal_endings(endings, literals, distances, block, at, end, base, work, wanted, out):  # type: ignore[no-untyped-def]
     """Lengths for the bytes that end in a literal, in a block that they do not fill.
 
-    The distance code is the same for all. The literal code is built anew for every byte that occurred before; bytes that did
-    not and lie between the same two symbols that did have the same code but for their place.
+    The distance code is the same for all. The literal code is built anew for every byte that occurred before; bytes
+    that did not and lie between the same two symbols that did have the same code but for their place.
     """
     lengths = np.zeros(blocks.LITERALS, np.int64)
     scratch = np.zeros(blocks.BIT_LENGTHS, np.int64)
@@ -117,7 +113,7 @@ def _literal_endings(endings, literals, distances, block, at, end, base, work, w
         block[blocks.FIXED_BITS] -= blocks.FIXED_LENGTH[byte]
 
 
-@_jit
+@inner
 def _last_literal_fills_block(endings, literals, distances, block, at, end, base, settings, work, wanted, out):  # type: ignore[no-untyped-def]
     """As :func:`_literal_endings` where the greedy parse closes a full block and adds an empty one."""
     for byte in range(wanted[0], wanted[1]):

@@ -1,11 +1,12 @@
 """zlib's LZ77 parse, split where it starts to depend on bytes that are not known yet.
 
-Follows zlib's ``deflate.c`` (Gailly and Adler; RFC 1951, section 4): hash chains over 3-byte strings, the greedy parse of
-levels 1-3 (``deflate_fast``) and the lazy parse of levels 4-9 (``deflate_slow``), with their limits, so that the symbols are
-zlib's own. What the parse does at a position depends on later bytes only if some candidate matches all that is known from
-there on, or if fewer than 3 bytes are known. :func:`advance` goes on up to the first such position, for good;
-:func:`tail` follows the rest, which is short, for an unknown last byte that continues no match, and notes at which position
-which values of that byte would have continued one. Those values then end in that match: nothing longer can follow.
+Follows zlib's ``deflate.c`` (Gailly and Adler; RFC 1951, section 4): hash chains over 3-byte strings, the greedy parse
+of levels 1-3 (``deflate_fast``) and the lazy parse of levels 4-9 (``deflate_slow``), with their limits, so that the
+symbols are zlib's own. What the parse does at a position depends on later bytes only if some candidate matches all that
+is known from there on, or if fewer than 3 bytes are known. :func:`advance` goes on up to the first such position, for
+good; :func:`tail` follows the rest, which is short, for an unknown last byte that continues no match, and notes at
+which position which values of that byte would have continued one. Those values then end in that match: nothing longer
+can follow.
 
 Positions are absolute. zlib's window slides under the data; :data:`BASE` is where it starts. Position 0 stands for
 "none" in the hash table, as in zlib, where it is never matched.
@@ -13,15 +14,11 @@ Positions are absolute. zlib's window slides under the data; :data:`BASE` is whe
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numba import njit
 
 from baselines import _deflate_blocks as blocks
 from baselines._deflate_blocks import MAX_MATCH, MIN_MATCH
-
-_jit: Any = njit(cache=True, nogil=True)
+from compgen.jit import inner, kernel
 
 _MIN_LOOKAHEAD = MAX_MATCH + MIN_MATCH + 1
 _TOO_FAR = 4096
@@ -36,12 +33,13 @@ BITS = 3  # bits of all finished blocks
 MATCH_LENGTH = 4  # match found at the previous position, not emitted yet (lazy parse)
 MATCH_START = 5
 LITERAL_WAITS = 6  # is the byte before the position not emitted yet? (lazy parse)
+EMITTED = 7  # end of the last symbol emitted
 
 #: Room for what :func:`tail` can find: fewer than _MIN_LOOKAHEAD positions are open.
 MAX_TAIL = 2 * MAX_MATCH
 
 
-@_jit
+@inner
 def _hash(data, position, third, settings):  # type: ignore[no-untyped-def]
     """zlib's rolling hash of two bytes of data and a third."""
     bits = settings[HASH_BITS]
@@ -50,7 +48,7 @@ def _hash(data, position, third, settings):  # type: ignore[no-untyped-def]
     return value & ((1 << bits) - 1)
 
 
-@_jit
+@inner
 def _insert(data, position, head, previous, settings):  # type: ignore[no-untyped-def]
     """Enter the string at a position into the hash table; returns its hash and the head of its chain before."""
     h = _hash(data, position, np.int64(data[position + 2]), settings)
@@ -60,7 +58,7 @@ def _insert(data, position, head, previous, settings):  # type: ignore[no-untype
     return h, candidate
 
 
-@_jit
+@inner
 def _longest_match(data, known, position, candidate, best, previous, settings, reaching):  # type: ignore[no-untyped-def]
     """zlib's ``longest_match`` over the known bytes; ``best`` is the length to beat. Returns (length, start).
 
@@ -104,7 +102,7 @@ def _longest_match(data, known, position, candidate, best, previous, settings, r
     return best, start
 
 
-@_jit
+@inner
 def _rejected(length, distance, settings):  # type: ignore[no-untyped-def]
     """Matches that the lazy parse does not think worth their distance."""
     if length > 5:
@@ -112,7 +110,7 @@ def _rejected(length, distance, settings):  # type: ignore[no-untyped-def]
     return settings[FILTERED] != 0 or (length == MIN_MATCH and distance > _TOO_FAR)
 
 
-@_jit
+@inner
 def window_base(base, position, end, settings):  # type: ignore[no-untyped-def]
     """Where zlib's window starts when the parse comes to a position and the input ends at ``end``."""
     window = settings[WINDOW]
@@ -121,7 +119,7 @@ def window_base(base, position, end, settings):  # type: ignore[no-untyped-def]
     return base
 
 
-@_jit
+@kernel
 def flush_if_full(literals, distances, block, at, end, base, settings, work):  # type: ignore[no-untyped-def]
     """Close the block if its symbol buffer is full; returns the position in bits."""
     if block[blocks.SYMBOLS] < settings[SYMBOL_LIMIT]:
@@ -132,66 +130,66 @@ def flush_if_full(literals, distances, block, at, end, base, settings, work):  #
     return at
 
 
-@_jit
-def advance(data, state, settings, head, previous, literals, distances, block, work):  # type: ignore[no-untyped-def]
-    """Parse on as long as the outcome is the same whatever bytes follow the known ones."""
+@kernel
+def advance(data, state, settings, head, previous, literals, distances, block):  # type: ignore[no-untyped-def]
+    """Parse on as long as the outcome is the same whatever bytes follow the known ones.
+
+    Stops early after the symbol that fills a block. That is the only time it returns True; the caller then has the
+    block closed (:func:`flush_if_full`) and calls again.
+    """
     nothing = np.empty(0, np.int64)
     known = state[KNOWN]
     while True:
         position = state[POSITION]
         if position + MIN_MATCH > known:
-            return
+            return False
         base = window_base(state[BASE], position, np.int64(1) << 62, settings)
         if base == state[BASE] and base != window_base(base, position, known, settings):
-            return  # the window slides here only if the input ends soon
-        h = _hash(data, position, np.int64(data[position + 2]), settings)
+            return False  # the window slides here only if the input ends soon
+        waiting, waiting_start = state[MATCH_LENGTH], state[MATCH_START]
         best, start = np.int64(MIN_MATCH - 1), np.int64(0)
+        if waiting < settings[LAZY]:
+            candidate = np.int64(head[_hash(data, position, np.int64(data[position + 2]), settings)])
+            best, start = _longest_match(data, known, position, candidate, waiting, previous, settings, nothing)
+            if best < 0:
+                return False
         if settings[GREEDY] != 0:
-            best, start = _longest_match(data, known, position, np.int64(head[h]), best, previous, settings, nothing)
-            end = position + max(best, 1)
-            if best < 0 or (best >= MIN_MATCH and end + MIN_MATCH > known):
-                return
-            _insert(data, position, head, previous, settings)
-            if best >= MIN_MATCH:
-                blocks.add_match(literals, distances, block, best, position - start)
-                if best <= settings[LAZY]:
-                    for inner in range(position + 1, end):
-                        _insert(data, inner, head, previous, settings)
-            else:
-                end = position + 1
-                blocks.add_literal(literals, block, np.int64(data[position]))
-            state[BITS] = flush_if_full(literals, distances, block, state[BITS], end, base, settings, work)
+            length, distance, end = best, position - start, position + best
+            insert_inside = best <= settings[LAZY]
+            literal = position
+            if length >= MIN_MATCH and end + MIN_MATCH > known:
+                return False
         else:
-            waiting, waiting_start = state[MATCH_LENGTH], state[MATCH_START]
-            if waiting < settings[LAZY]:
-                best, start = _longest_match(
-                    data, known, position, np.int64(head[h]), waiting, previous, settings, nothing
-                )
-                if best < 0:
-                    return
-                if _rejected(best, position - start, settings):
-                    best = np.int64(MIN_MATCH - 1)
-            emit_match = waiting >= MIN_MATCH and best <= waiting
-            end = position - 1 + waiting if emit_match else position + 1
-            if emit_match and end + MIN_MATCH - 1 > known:
-                return
-            _insert(data, position, head, previous, settings)
-            if emit_match:
-                blocks.add_match(literals, distances, block, waiting, position - 1 - waiting_start)
-                for inner in range(position + 1, end):
-                    _insert(data, inner, head, previous, settings)
-                state[BITS] = flush_if_full(literals, distances, block, state[BITS], end, base, settings, work)
-                state[MATCH_LENGTH], state[LITERAL_WAITS] = MIN_MATCH - 1, 0
-            else:
-                if state[LITERAL_WAITS] != 0:
-                    blocks.add_literal(literals, block, np.int64(data[position - 1]))
-                    state[BITS] = flush_if_full(
-                        literals, distances, block, state[BITS], position, base, settings, work
-                    )
+            if _rejected(best, position - start, settings):
+                best = np.int64(MIN_MATCH - 1)
+            length, distance, end = waiting, position - 1 - waiting_start, position - 1 + waiting
+            insert_inside = True
+            literal = position - 1
+            if best > waiting:
+                length = np.int64(0)
+            if length >= MIN_MATCH and end + MIN_MATCH - 1 > known:
+                return False
+
+        _insert(data, position, head, previous, settings)
+        state[BASE] = base
+        before = block[blocks.SYMBOLS]
+        if length >= MIN_MATCH:
+            blocks.add_match(literals, distances, block, length, distance)
+            if insert_inside:
+                for inside in range(position + 1, end):
+                    _insert(data, inside, head, previous, settings)
+            state[POSITION] = state[EMITTED] = end
+            state[MATCH_LENGTH], state[LITERAL_WAITS] = MIN_MATCH - 1, 0
+        else:
+            if settings[GREEDY] != 0 or state[LITERAL_WAITS] != 0:
+                blocks.add_literal(literals, block, np.int64(data[literal]))
+                state[EMITTED] = literal + 1
+            state[POSITION] = position + 1
+            if settings[GREEDY] == 0:
                 state[LITERAL_WAITS] = 1
                 state[MATCH_LENGTH], state[MATCH_START] = best, start
-        state[BASE] = base
-        state[POSITION] = end
+        if block[blocks.SYMBOLS] > before and block[blocks.SYMBOLS] >= settings[SYMBOL_LIMIT]:
+            return True
 
 
 # Columns of ``steps`` int64 (MAX_TAIL, 4): the symbols of the open end, for a last byte that continues no match.
@@ -206,7 +204,7 @@ PENDING = 3  # 1 + the literal byte that comes between, or 0
 ENDING_BASE = 4
 
 
-@_jit
+@inner
 def _note_endings(reaching, endings, position, end, after, pending, base, settings):  # type: ignore[no-untyped-def]
     """Enter the last bytes that turn a candidate (``reaching``, by byte) into a match up to the end of the input."""
     length = end - position
@@ -224,7 +222,7 @@ def _note_endings(reaching, endings, position, end, after, pending, base, settin
         endings[byte, ENDING_BASE] = base
 
 
-@_jit
+@inner
 def _reach_last_three(data, position, head, previous, settings, reaching):  # type: ignore[no-untyped-def]
     """For a position with two known bytes left: the candidate that zlib finds for each value of the third."""
     furthest = settings[WINDOW] - _MIN_LOOKAHEAD
@@ -249,12 +247,12 @@ def _reach_last_three(data, position, head, previous, settings, reaching):  # ty
                 break
 
 
-@_jit
+@inner
 def tail(data, state, settings, head, previous, steps, endings):  # type: ignore[no-untyped-def]
     """Follow the parse from where :func:`advance` stopped to the end of the known bytes and one unknown byte.
 
-    Fills ``steps`` and ``endings``, leaves everything else as it was; returns the number of steps and the window's start.
-    A byte without an ending is a literal after all steps.
+    Fills ``steps`` and ``endings``, leaves everything else as it was; returns the number of steps and the window's
+    start. A byte without an ending is a literal after all steps.
     """
     known = state[KNOWN]
     end = known + 1
@@ -281,9 +279,7 @@ def tail(data, state, settings, head, previous, steps, endings):  # type: ignore
             if position + 2 == known:
                 _reach_last_three(data, position, head, previous, settings, reaching)
             else:
-                best, start = _longest_match(
-                    data, known, position, candidate, waiting, previous, settings, reaching
-                )
+                best, start = _longest_match(data, known, position, candidate, waiting, previous, settings, reaching)
             pending = 1 + np.int64(data[position - 1]) if literal_waits != 0 else np.int64(0)
             _note_endings(reaching, endings, position, end, count, pending, base, settings)
             if not greedy and _rejected(best, position - start, settings):
@@ -300,8 +296,8 @@ def tail(data, state, settings, head, previous, steps, endings):  # type: ignore
         if emitted >= MIN_MATCH:
             steps[count, LENGTH], steps[count, VALUE] = emitted, distance
             if insert_inside:
-                for inner in range(position + 1, min(stop, known - MIN_MATCH + 1)):
-                    undo[inserted, 0], undo[inserted, 1] = _insert(data, inner, head, previous, settings)
+                for inside in range(position + 1, min(stop, known - MIN_MATCH + 1)):
+                    undo[inserted, 0], undo[inserted, 1] = _insert(data, inside, head, previous, settings)
                     inserted += 1
             waiting, literal_waits = np.int64(MIN_MATCH - 1), np.int64(0)
         else:
@@ -323,4 +319,3 @@ def tail(data, state, settings, head, previous, steps, endings):  # type: ignore
     for i in range(inserted - 1, -1, -1):
         head[undo[i, 0]] = undo[i, 1]
     return count, window_base(base, end, end, settings)
-

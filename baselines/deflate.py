@@ -80,7 +80,7 @@ class DeflateContinuations(ContinuationLengths):
     def __init__(self, context: bytes, settings: DeflateSettings) -> None:
         self._settings = settings.as_array()
         self._data = np.zeros(max(4096, 2 * len(context)), np.uint8)
-        self._state = np.zeros(7, np.int64)
+        self._state = np.zeros(8, np.int64)
         self._state[parse.MATCH_LENGTH] = blocks.MIN_MATCH - 1
         self._head = np.zeros(1 << self._settings[parse.HASH_BITS], np.int32)
         self._previous = np.zeros(self._settings[parse.WINDOW], np.int32)
@@ -100,17 +100,11 @@ class DeflateContinuations(ContinuationLengths):
             self._data = larger
         self._data[known : known + len(data)] = np.frombuffer(data, np.uint8)
         self._state[parse.KNOWN] += len(data)
-        parse.advance(
-            self._data,
-            self._state,
-            self._settings,
-            self._head,
-            self._previous,
-            self._literals,
-            self._distances,
-            self._block,
-            self._work,
-        )
+        state, codes = self._state, (self._literals, self._distances, self._block)
+        while parse.advance(self._data, state, self._settings, self._head, self._previous, *codes):
+            state[parse.BITS] = parse.flush_if_full(
+                *codes, state[parse.BITS], state[parse.EMITTED], state[parse.BASE], self._settings, self._work
+            )
 
     def push(self, byte: int) -> None:
         """See :meth:`ContinuationLengths.push`."""
@@ -196,7 +190,7 @@ def stream_bits(stream: bytes, data: bytes) -> int:
 
 @functools.cache
 def matches_platform(settings: DeflateSettings) -> bool:
-    """Does the kernel give the length that Python's zlib gives, on a known text with literals and matches of all kinds?"""
+    """Does the kernel give the length that Python's zlib gives, on a known text with all kinds of matches?"""
     words = [b"%d " % (i * i * 2654435761 % 1000003) for i in range(300)]
     text = b"".join(words[i * i % (i % 299 + 1)] for i in range(3000))
     return _kernel_bits(text, settings) == _zlib_bits(text, settings)

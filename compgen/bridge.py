@@ -1,7 +1,8 @@
 """The bridge: a compressor becomes a predictor.
 
-A code of length L(x) bits is an implicit probability 2**-L(x), so the code lengths of the 256 one-byte continuations of a
-context, normalised, are a conditional distribution (Deletang et al., "Language Modeling Is Compression", ICLR 2024, sec. 2):
+A code of length L(x) bits is an implicit probability 2**-L(x), so the code lengths of the 256 one-byte continuations of
+a context, normalised, are a conditional distribution (Deletang et al., "Language Modeling Is Compression", ICLR 2024,
+sec. 2):
 
     P(b | context)  =  2**-L(context b)  /  sum over c of 2**-L(context c)
 """
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from compgen import numerics
-from compgen.interfaces import Compressor, ContinuationLengths, FloatArray, Predictor, Session, Symbols
+from compgen.interfaces import Compressor, ContinuationLengths, FloatArray, Predictor, Session, Symbols, symbol_array
 
 
 def as_predictor(compressor: Compressor) -> Predictor:
@@ -48,7 +49,7 @@ class CompressorPredictor(Predictor):
 
     def session(self, contexts: Sequence[Symbols]) -> Session:
         """See :meth:`Predictor.session`."""
-        return _CompressorSession([self.compressor.continuations(bytes(bytearray(c))) for c in contexts])
+        return _CompressorSession([self.compressor.continuations(_as_bytes(c)) for c in contexts])
 
 
 class _CompressorSession(Session):
@@ -59,8 +60,12 @@ class _CompressorSession(Session):
         return numerics.softmax2(np.stack([stream.lengths() for stream in self._streams]))
 
     def push(self, symbols: Symbols) -> None:
-        for stream, symbol in zip(self._streams, symbols, strict=True):
+        for stream, symbol in zip(self._streams, symbol_array(symbols), strict=True):
             stream.push(int(symbol))
 
     def fork(self) -> Session:
         return _CompressorSession([stream.fork() for stream in self._streams])
+
+
+def _as_bytes(symbols: Symbols) -> bytes:
+    return symbol_array(symbols).astype(np.uint8).tobytes()

@@ -1,7 +1,7 @@
 """The two sides of the bridge.
 
-A :class:`Compressor` turns bytes into fewer bytes; a :class:`Predictor` gives a probability to every possible next symbol.
-``compgen.bridge`` turns each into the other. Nothing else in the project is more fundamental than this file.
+A :class:`Compressor` turns bytes into fewer bytes; a :class:`Predictor` gives a probability to every possible next
+symbol. ``compgen.bridge`` turns each into the other. Nothing else in the project is more fundamental than this file.
 
 Lengths are in **bits** as float64 everywhere; a "byte" of data is an int in 0..255.
 """
@@ -17,14 +17,22 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from compgen import parallel
+from compgen import numerics, parallel
 from compgen.errors import UsageError
+from compgen.numerics import FloatArray as FloatArray
+from compgen.numerics import IntArray as IntArray
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
+#: Symbols of a stream, or one symbol a stream.
 Symbols = bytes | bytearray | Sequence[int] | npt.NDArray[np.integer]
 #: Called as work goes on with (steps done, steps in all).
 Progress = Callable[[int, int], None]
+
+
+def symbol_array(symbols: Symbols) -> IntArray:
+    """Symbols as int64 ``(len(symbols),)``."""
+    if isinstance(symbols, bytes | bytearray):
+        return np.frombuffer(bytes(symbols), np.uint8).astype(np.int64)
+    return np.array(symbols, dtype=np.int64)
 
 
 def _spec(self: object, name: str) -> str:
@@ -40,8 +48,8 @@ def _spec(self: object, name: str) -> str:
 class ContinuationLengths(ABC):
     """The code lengths of a context continued by each possible byte, kept up to date as the context grows.
 
-    Invariant: ``lengths()[b] == compressor.code_length(context + bytes([b]))`` for all 256 bytes ``b``, to the last bit, where
-    ``context`` is the context it was made with followed by every byte pushed since.
+    Invariant: ``lengths()[b] == compressor.code_length(context + bytes([b]))`` for all 256 bytes ``b``, to the last
+    bit, where ``context`` is the context it was made with followed by every byte pushed since.
     """
 
     @abstractmethod
@@ -60,8 +68,9 @@ class ContinuationLengths(ABC):
 class Compressor(ABC):
     """A lossless code for byte strings.
 
-    Subclasses are frozen dataclasses whose fields are the codec's parameters, so that equality, ``repr``, hashing, pickling and
-    the :attr:`spec` follow from the fields. They keep no state between calls and are safe to share among threads.
+    Subclasses are frozen dataclasses whose fields are the codec's parameters, so that equality, ``repr``, hashing,
+    pickling and the :attr:`spec` follow from the fields. They keep no state between calls and are safe to share among
+    threads.
     """
 
     #: Name in the registry.
@@ -87,7 +96,7 @@ class Compressor(ABC):
         """Bits that ``data`` costs, as exact as the format allows, without the container's fixed overhead."""
 
     def continuations(self, context: bytes) -> ContinuationLengths:
-        """The code lengths of the 256 one-byte continuations of ``context``; by brute force unless a codec knows better."""
+        """The code lengths of the 256 continuations of ``context``; by brute force unless a codec knows better."""
         return BruteForceContinuations(self, context)
 
 
@@ -169,21 +178,22 @@ class Predictor(ABC):
 
     def _score(self, stream: Symbols, context: Symbols) -> FloatArray:
         session = self.session([context])
-        bits = np.empty(len(stream))
-        for position, symbol in enumerate(stream):
-            bits[position] = -np.log2(session.probabilities()[0, symbol])
+        chosen = np.empty(len(stream))
+        for position, symbol in enumerate(symbol_array(stream)):
+            chosen[position] = session.probabilities()[0, symbol]
             if position + 1 < len(stream):
-                session.push([symbol])
-        return bits
+                session.push([int(symbol)])
+        return -numerics.log2(chosen)
 
 
 @dataclass(frozen=True)
 class Decoding:
     """How the next symbol is chosen from a distribution.
 
-    ``temperature`` divides the log-probabilities; ``top_k`` keeps the k likeliest symbols; ``top_p`` keeps the smallest set of
-    likeliest symbols whose mass reaches p (Holtzman et al. 2020); ties are kept in order of the symbol. ``greedy`` takes the
-    likeliest symbol. The same ``seed`` gives the same samples on every machine and with every number of jobs.
+    ``temperature`` divides the log-probabilities; ``top_k`` keeps the k likeliest symbols; ``top_p`` keeps the smallest
+    set of likeliest symbols whose mass reaches p (Holtzman et al. 2020); ties are kept in order of the symbol.
+    ``greedy`` takes the likeliest symbol. The same ``seed`` gives the same samples on every machine and with every
+    number of jobs.
     """
 
     temperature: float = 1.0
@@ -194,7 +204,7 @@ class Decoding:
 
     def __post_init__(self) -> None:
         if not 0 < self.temperature < float("inf"):
-            raise UsageError(f"temperature must be a finite number above 0, not {self.temperature}; for argmax use greedy")
+            raise UsageError(f"temperature must be a finite number above 0, not {self.temperature}; or use greedy")
         if self.top_k is not None and self.top_k < 1:
             raise UsageError(f"top-k must be at least 1, not {self.top_k}")
         if self.top_p is not None and not 0 < self.top_p <= 1:
@@ -207,8 +217,9 @@ class Decoding:
 class Rendering:
     """One result of a :class:`Sampler`, ready to be written to a file.
 
-    ``data`` is the content of a file of type ``suffix`` (".txt", ".png", ".wav", ...); ``extras`` are files to lie beside it, by
-    suffix (a spectrogram: ``{".spectrogram.png": ...}``); ``sampled`` is what the predictor produced, as raw bytes.
+    ``data`` is the content of a file of type ``suffix`` (".txt", ".png", ".wav", ...); ``extras`` are files to lie
+    beside it, by suffix (a spectrogram: ``{".spectrogram.png": ...}``); ``sampled`` is what the predictor produced, as
+    raw bytes.
     """
 
     data: bytes
@@ -237,4 +248,5 @@ class Sampler(ABC):
         samples: int = 1,
         progress: Progress | None = None,
     ) -> list[Rendering]:
-        """Continue ``source`` (the content of a file). Text and audio give a rendering a sample, an image one with all."""
+        """Continue ``source`` (the content of a file). Text and audio give a rendering a sample, an image one with
+        all."""

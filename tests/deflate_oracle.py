@@ -11,7 +11,9 @@ _DISTANCE_EXTRA = [0, 0, *(code // 2 for code in range(28))]
 _ORDER = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15]
 
 
-def zlib_stream(data: bytes, level: int, strategy: str = "default", window_bits: int = 15, memory_level: int = 8) -> bytes:
+def zlib_stream(
+    data: bytes, level: int, strategy: str = "default", window_bits: int = 15, memory_level: int = 8
+) -> bytes:
     """zlib's raw deflate stream."""
     encoder = zlib.compressobj(level, zlib.DEFLATED, -window_bits, memory_level, STRATEGIES[strategy])
     return encoder.compress(data) + encoder.flush()

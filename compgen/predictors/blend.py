@@ -1,14 +1,15 @@
-"""``blend(a,b,...)``: a product of predictors whose exponents follow the data. The better way from lengths to probabilities.
+"""``blend(a,b,...)``: a product of predictors whose exponents follow the data. The better way from lengths to
+probabilities.
 
 Geometric mixing (Mattern, "Mixing strategies in data compression", DCC 2012), the form of logistic mixing for any
 alphabet: with expert distributions p_i and weights w_i,
 
     P(s)  =  prod_i p_i(s)**w_i  /  Z          w_i += rate * (log2 p_i(x) - E_P[log2 p_i])    after symbol x,
 
-the second being gradient descent on the code length -log2 P(x). With one expert, the weight is an inverse temperature fitted
-online: ``blend(gzip)`` finds out how far to trust gzip's code lengths. With a second, each covers what the other cannot see:
-a deflate match pays off only at its third byte, so gzip's lengths say little about where a match starts, which a context
-model knows, while the context model has a short memory, which gzip's matches extend.
+the second being gradient descent on the code length -log2 P(x). With one expert, the weight is an inverse temperature
+fitted online: ``blend(gzip)`` finds out how far to trust gzip's code lengths. With a second, each covers what the other
+cannot see: a deflate match pays off only at its third byte, so gzip's lengths say little about where a match starts,
+which a context model knows, while the context model has a short memory, which gzip's matches extend.
 """
 
 from __future__ import annotations
@@ -20,15 +21,15 @@ import numpy as np
 
 from compgen import numerics, registry
 from compgen.errors import UsageError
-from compgen.interfaces import FloatArray, Predictor, Session, Symbols
+from compgen.interfaces import FloatArray, Predictor, Session, Symbols, symbol_array
 
 
 @dataclass(frozen=True)
 class Blend(Predictor):
     """Geometric mixture of predictors over one alphabet, its weights fitted online.
 
-    ``rate`` is the step of the gradient descent. Before the first prediction the weights are fitted to the last ``learn``
-    symbols of the context; the rest of it only the parts see.
+    ``rate`` is the step of the gradient descent. Before the first prediction the weights are fitted to the last
+    ``learn`` symbols of the context; the rest of it only the parts see.
 
     >>> import compgen
     >>> blend = compgen.predictor("blend(gzip,order2)")
@@ -66,8 +67,11 @@ class Blend(Predictor):
     @property
     def spec(self) -> str:
         """See :attr:`Predictor.spec`."""
-        changed = [f"{key}={getattr(self, key)}" for key in ("rate", "learn") if getattr(self, key) != getattr(Blend, key)]
-        return f"blend({','.join(part.spec for part in self.parts)})" + (":" + ",".join(changed) if changed else "")
+        name = f"blend({','.join(part.spec for part in self.parts)})"
+        given = [
+            f"{key}={getattr(self, key)}" for key in ("rate", "learn") if getattr(self, key) != getattr(Blend, key)
+        ]
+        return name + (":" + ",".join(given) if given else "")
 
     @property
     def alphabet_size(self) -> int:  # type: ignore[override]
@@ -120,7 +124,7 @@ class _BlendSession(Session):
 
     def push(self, symbols: Symbols) -> None:
         experts, mixture = self._predict()
-        chosen = experts[np.arange(len(experts)), :, np.asarray(symbols, dtype=np.int64)]
+        chosen = experts[np.arange(len(experts)), :, symbol_array(symbols)]
         expected = numerics.ordered_sum(mixture[:, None, :] * experts)
         self._weights = np.clip(self._weights + self._rate * (chosen[..., None] - expected), 0.0, 16.0)
         for part in self._parts:
@@ -141,7 +145,7 @@ class _SideBySide(Session):
         return np.concatenate([stream.probabilities() for stream in self._streams])
 
     def push(self, symbols: Symbols) -> None:
-        for stream, symbol in zip(self._streams, symbols, strict=True):
+        for stream, symbol in zip(self._streams, symbol_array(symbols), strict=True):
             stream.push([int(symbol)])
 
     def fork(self) -> Session:

@@ -1,0 +1,14 @@
+"""How compgen compiles: nothing at import, once per machine, without the interpreter's lock, and quickly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+
+_njit: Any = numba.njit  # its type stubs do not know all options
+
+#: For functions that Python calls.
+kernel = _njit(cache=True, nogil=True)
+#: For functions that only compiled ones call: no entry points from Python and C, which take a good part of the time.
+inner = _njit(cache=True, nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)

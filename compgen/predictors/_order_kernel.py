@@ -1,0 +1,139 @@
+"""The tree of contexts behind ``order0`` ... ``order6``, as compiled loops over arrays of integers.
+
+``nodes``, int32 ``(capacity, 4)``: a node is a context followed by a symbol, and so the context one longer; row 0 is
+the empty context. Columns: the symbol, how often it was counted, the node of the first symbol seen after this context,
+the node of the next symbol seen after the same context as this one. -1: none.
+
+``state``, int32 ``(2 + depth + 1,)``: nodes in use; the order of the longest current context; the nodes of the current
+contexts of order 0 (always 0), 1, ... depth.
+
+All arithmetic is on int64 and stays under 2**56, whatever the data; see ``order.py`` for the bounds.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+
+_jit: Any = numba.njit(cache=True, nogil=True)
+
+SYMBOL, COUNT, CHILD, SIBLING = 0, 1, 2, 3
+USED, ORDER, CONTEXTS = 0, 1, 2
+
+#: Distributions of one order are in units of 2**-31, weights of the order below in units of 2**-24, discounts of 2**-6.
+UNIT_BITS, WEIGHT_BITS, DISCOUNT_BITS = 31, 24, 6
+#: Added to every symbol's frequency at the end: 2**-23.
+FLOOR = 256
+#: A count above this halves all counts of its context.
+COUNT_LIMIT = 255
+#: Counts of this and more share a discount.
+DISCOUNTS = 4
+#: The model starts afresh rather than use more nodes than this (64 MiB).
+MAX_NODES = 2**22
+
+
+@_jit
+def frequencies(nodes, state, discounts, out):  # type: ignore[no-untyped-def]
+    """Write the frequencies of the 256 symbols to ``out``, int64 ``(256,)``; returns their sum."""
+    for symbol in range(256):
+        out[symbol] = 1 << (UNIT_BITS - 8)
+    for order in range(state[ORDER] + 1):
+        first = nodes[state[CONTEXTS + order], CHILD]
+        if first < 0:
+            continue
+        alone = 1 if nodes[first, SIBLING] < 0 else 0
+        counted = 0
+        escape = 0
+        node = first
+        while node >= 0:
+            counted += nodes[node, COUNT]
+            escape += discounts[order, alone, min(nodes[node, COUNT], DISCOUNTS) - 1]
+            node = nodes[node, SIBLING]
+        counted <<= DISCOUNT_BITS
+        weight = (escape << WEIGHT_BITS) // counted
+        for symbol in range(256):
+            out[symbol] = (out[symbol] * weight) >> WEIGHT_BITS
+        node = first
+        while node >= 0:
+            count = int(nodes[node, COUNT])  # int64 from here on
+            credit = (count << DISCOUNT_BITS) - discounts[order, alone, min(count, DISCOUNTS) - 1]
+            out[nodes[node, SYMBOL]] += (credit << UNIT_BITS) // counted
+            node = nodes[node, SIBLING]
+    total = 0
+    for symbol in range(256):
+        out[symbol] += FLOOR
+        total += out[symbol]
+    return total
+
+
+@_jit
+def _count(nodes, context, node):  # type: ignore[no-untyped-def]
+    """Count ``node`` once more; keep the counts of its context small enough to follow changing data."""
+    nodes[node, COUNT] += 1
+    if nodes[node, COUNT] > COUNT_LIMIT:
+        node = nodes[context, CHILD]
+        while node >= 0:
+            nodes[node, COUNT] = (nodes[node, COUNT] + 1) >> 1
+            node = nodes[node, SIBLING]
+
+
+@_jit
+def _push(nodes, state, depth, symbol):  # type: ignore[no-untyped-def]
+    """Learn one symbol and move the contexts on. ``nodes`` has room for ``depth + 1`` more."""
+    counting = True
+    longest = state[ORDER]
+    for order in range(longest, -1, -1):
+        context = state[CONTEXTS + order]
+        node = nodes[context, CHILD]
+        while node >= 0 and nodes[node, SYMBOL] != symbol:
+            node = nodes[node, SIBLING]
+        if node < 0:
+            node = state[USED]
+            state[USED] += 1
+            nodes[node, SYMBOL] = symbol
+            nodes[node, COUNT] = 1
+            nodes[node, CHILD] = -1
+            nodes[node, SIBLING] = nodes[context, CHILD]
+            nodes[context, CHILD] = node
+        elif counting:
+            # Shorter contexts count a symbol only when the longer ones had not seen it: they are asked only then.
+            _count(nodes, context, node)
+            counting = False
+        if order < depth:
+            state[CONTEXTS + order + 1] = node  # going down in order, so nothing still needed is overwritten
+    state[ORDER] = min(longest + 1, depth)
+
+
+@_jit
+def _make_room(nodes, state, depth):  # type: ignore[no-untyped-def]
+    """Is there room for one more symbol? Starts afresh at MAX_NODES."""
+    if state[USED] + depth + 1 > MAX_NODES:
+        state[USED] = 1
+        state[ORDER] = 0
+        nodes[0, CHILD] = -1
+    return state[USED] + depth + 1 <= len(nodes)
+
+
+@_jit
+def learn(nodes, state, depth, symbols):  # type: ignore[no-untyped-def]
+    """Learn symbols, uint8 ``(n,)``, as far as there is room for new nodes; returns how many were learnt."""
+    for position in range(len(symbols)):
+        if not _make_room(nodes, state, depth):
+            return position
+        _push(nodes, state, depth, symbols[position])
+    return len(symbols)
+
+
+@_jit
+def score(nodes, state, depth, discounts, symbols, out):  # type: ignore[no-untyped-def]
+    """As :func:`learn`, and write each symbol's frequency and the sum of all to ``out``, int64 ``(n, 2)``."""
+    table = np.empty(256, dtype=np.int64)
+    for position in range(len(symbols)):
+        if not _make_room(nodes, state, depth):
+            return position
+        out[position, 1] = frequencies(nodes, state, discounts, table)
+        out[position, 0] = table[symbols[position]]
+        _push(nodes, state, depth, symbols[position])
+    return len(symbols)

@@ -1,0 +1,200 @@
+"""``order0`` ... ``order6``: how often did each byte follow the last n bytes? In whole numbers only, so exact.
+
+The model blends the counts of the contexts of order 0 to n, the shortest first, as interpolated Kneser-Ney smoothing
+does (Chen and Goodman 1999, modified form). Seen otherwise, it is the hierarchical Pitman-Yor process that the sequence
+memoizer and deplump use (Gasthaus, Wood, Teh 2010), or PPM with blending and update exclusion (Moffat 1990):
+
+    P(s | context of order k)  =  max(0, c(s) - D(c(s))) / n  +  (sum of D) / n * P(s | context of order k-1)
+
+c(s): how often s was counted after the context; n: the sum over all s; D: a discount by order, count, and whether the
+context has had one successor only; P below order 0 is 1/256. A context longer than what has been read, or new, is
+passed over. After a symbol, the contexts count it from the longest down to the first that knew it already. A count that
+passes 255 halves (rounding up) all counts of its context.
+
+The fixed operations, all on integers: F(s) starts at 2**23; for each order with n counts and discounts d(s) in 64ths,
+
+    w = floor(2**24 * sum(d) / (64 n));    F(s) = floor(F(s) w / 2**24) + floor(2**31 (64 c(s) - d(s)) / (64 n))
+
+the last term only where c(s) > 0; at the end every F(s) gains 256. The probability is F(s) / sum(F). Bounds: c <= 255,
+so 64 n < 2**22; w < 2**24; the sum of F never exceeds 2**31 + 2**16; so no product reaches 2**56.
+
+Memory: at most n+1 nodes of 16 bytes a byte read; at 2**22 nodes (64 MiB) the model starts afresh.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from compgen import numerics
+from compgen.interfaces import FloatArray, IntArray, Predictor, Session, Symbols, symbol_array
+from compgen.predictors import _order_kernel as kernel
+
+#: Discounts in 64ths: by order, then for contexts with several successors and with one, by count (1, 2, 3, 4 and more).
+#: Fitted once to short excerpts of English, Python, wiki markup and speech; part of what the names order0..order6 mean.
+DISCOUNTS: IntArray = np.array(
+    [
+        [[23, 31, 37, 27], [33, 40, 37, 37]],
+        [[45, 64, 74, 78], [50, 64, 55, 56]],
+        [[48, 71, 78, 82], [48, 62, 57, 51]],
+        [[56, 80, 79, 87], [50, 61, 49, 47]],
+        [[53, 79, 88, 96], [46, 51, 44, 36]],
+        [[62, 89, 117, 108], [57, 67, 55, 53]],
+        [[57, 86, 101, 119], [49, 47, 35, 45]],
+    ],
+    dtype=np.int64,
+)
+
+
+@dataclass(frozen=True)
+class _OrderN(Predictor):
+    """A byte-context model; the subclasses fix its order. See the module."""
+
+    depth: ClassVar[int]
+    exact = True
+    batched = False
+
+    def session(self, contexts: Sequence[Symbols]) -> Session:
+        """See :meth:`Predictor.session`."""
+        streams = [_Tree(self.depth) for _ in contexts]
+        for stream, context in zip(streams, contexts, strict=True):
+            stream.learn(_as_bytes(context))
+        return _OrderSession(streams)
+
+    def code_lengths(self, streams: Sequence[Symbols], contexts: Sequence[Symbols] | None = None) -> list[FloatArray]:
+        """See :meth:`Predictor.code_lengths`; one compiled loop a stream."""
+        lengths = []
+        for stream, context in zip(streams, [b""] * len(streams) if contexts is None else contexts, strict=True):
+            tree = _Tree(self.depth)
+            tree.learn(_as_bytes(context))
+            counted = tree.score(_as_bytes(stream))
+            lengths.append(-numerics.log2(counted[:, 0] / counted[:, 1]))
+        return lengths
+
+
+class _Tree:
+    """One stream: the counts of everything read so far, in arrays that grow."""
+
+    def __init__(self, depth: int) -> None:
+        self._depth = depth
+        self._nodes: npt.NDArray[np.int32] = np.empty((1024, 4), dtype=np.int32)
+        self._nodes[0] = (0, 0, -1, -1)
+        self._state: npt.NDArray[np.int32] = np.zeros(kernel.CONTEXTS + depth + 1, dtype=np.int32)
+        self._state[kernel.USED] = 1
+
+    def frequencies(self, out: IntArray) -> int:
+        """Fill ``out`` (256,) and return its sum."""
+        return int(kernel.frequencies(self._nodes, self._state, DISCOUNTS, out))
+
+    def learn(self, symbols: npt.NDArray[np.uint8]) -> None:
+        """Read symbols ``(n,)``."""
+        done = kernel.learn(self._nodes, self._state, self._depth, symbols)
+        while done < len(symbols):
+            self._grow()
+            done += kernel.learn(self._nodes, self._state, self._depth, symbols[done:])
+
+    def score(self, symbols: npt.NDArray[np.uint8]) -> IntArray:
+        """(frequency, sum of frequencies) of each symbol, int64 ``(n, 2)``, learning as it goes."""
+        counted = np.empty((len(symbols), 2), dtype=np.int64)
+        done = kernel.score(self._nodes, self._state, self._depth, DISCOUNTS, symbols, counted)
+        while done < len(symbols):
+            self._grow()
+            rest = counted[done:]
+            done += kernel.score(self._nodes, self._state, self._depth, DISCOUNTS, symbols[done:], rest)
+        return counted
+
+    def fork(self) -> _Tree:
+        copy = _Tree(self._depth)
+        used = int(self._state[kernel.USED])
+        copy._nodes = np.empty((used + used // 4 + 1024, 4), dtype=np.int32)
+        copy._nodes[:used] = self._nodes[:used]
+        copy._state = self._state.copy()
+        return copy
+
+    def _grow(self) -> None:
+        larger = np.empty((2 * len(self._nodes), 4), dtype=np.int32)
+        larger[: len(self._nodes)] = self._nodes
+        self._nodes = larger
+
+
+class _OrderSession(Session):
+    def __init__(self, streams: list[_Tree]) -> None:
+        self._streams = streams
+
+    def probabilities(self) -> FloatArray:
+        rows = np.empty((len(self._streams), 256), dtype=np.int64)
+        totals = [stream.frequencies(row) for stream, row in zip(self._streams, rows, strict=True)]
+        probabilities: FloatArray = rows / np.array(totals, dtype=np.int64)[:, None]
+        return probabilities
+
+    def push(self, symbols: Symbols) -> None:
+        column = _as_bytes(symbols)[:, None]
+        for stream, symbol in zip(self._streams, column, strict=True):
+            stream.learn(symbol)
+
+    def fork(self) -> Session:
+        return _OrderSession([stream.fork() for stream in self._streams])
+
+
+def _as_bytes(symbols: Symbols) -> npt.NDArray[np.uint8]:
+    return symbol_array(symbols).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class Order0(_OrderN):
+    """Frequencies of single bytes."""
+
+    name: ClassVar[str] = "order0"
+    depth: ClassVar[int] = 0
+
+
+@dataclass(frozen=True)
+class Order1(_OrderN):
+    """Frequencies of bytes after up to the byte before."""
+
+    name: ClassVar[str] = "order1"
+    depth: ClassVar[int] = 1
+
+
+@dataclass(frozen=True)
+class Order2(_OrderN):
+    """Frequencies of bytes after up to the two bytes before."""
+
+    name: ClassVar[str] = "order2"
+    depth: ClassVar[int] = 2
+
+
+@dataclass(frozen=True)
+class Order3(_OrderN):
+    """Frequencies of bytes after up to the three bytes before."""
+
+    name: ClassVar[str] = "order3"
+    depth: ClassVar[int] = 3
+
+
+@dataclass(frozen=True)
+class Order4(_OrderN):
+    """Frequencies of bytes after up to the four bytes before."""
+
+    name: ClassVar[str] = "order4"
+    depth: ClassVar[int] = 4
+
+
+@dataclass(frozen=True)
+class Order5(_OrderN):
+    """Frequencies of bytes after up to the five bytes before."""
+
+    name: ClassVar[str] = "order5"
+    depth: ClassVar[int] = 5
+
+
+@dataclass(frozen=True)
+class Order6(_OrderN):
+    """Frequencies of bytes after up to the six bytes before."""
+
+    name: ClassVar[str] = "order6"
+    depth: ClassVar[int] = 6

@@ -1,0 +1,205 @@
+"""The bridge against its definition, with a codec small enough to check by hand."""
+
+from __future__ import annotations
+
+import math
+import pickle
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+import compgen
+from compgen import interfaces, registry
+from compgen.interfaces import Compressor
+from compgen.predictors.blend import Blend
+
+
+@dataclass(frozen=True)
+class Letters(Compressor):
+    """Codes each ``a`` in 1 bit and every other byte in 10: a code whose lengths are known without computing."""
+
+    extra: float = 9.0
+    name = "letters"
+
+    def compress(self, data: bytes) -> bytes:
+        return data
+
+    def decompress(self, data: bytes) -> bytes:
+        return data
+
+    def code_length(self, data: bytes) -> float:
+        return sum(1.0 if byte == ord("a") else 1.0 + self.extra for byte in data)
+
+
+def test_probabilities_are_the_softmax_in_base_2() -> None:
+    p = compgen.as_predictor(Letters()).session([b"xyz", b""]).probabilities()
+    total = 0.5 + 255 * 2.0**-10
+    assert p.shape == (2, 256)
+    np.testing.assert_allclose(p[:, ord("a")], 0.5 / total, rtol=1e-15)
+    np.testing.assert_allclose(np.delete(p[0], ord("a")), 2.0**-10 / total, rtol=1e-15)
+    np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-12)
+
+
+def test_code_lengths_are_conditional() -> None:
+    predictor = compgen.as_predictor(Letters())
+    (bits,) = predictor.code_lengths([b"ab"])
+    total = 0.5 + 255 * 2.0**-10
+    np.testing.assert_allclose(bits, [1 + math.log2(total), 10 + math.log2(total)], rtol=1e-12)
+    gzip = compgen.predictor("gzip")
+    whole, part = gzip.code_lengths([b"abcabcabc"])[0], gzip.code_lengths([b"abc"], [b"abcabc"])[0]
+    np.testing.assert_array_equal(whole[6:], part)
+
+
+def test_session_moves_on_and_forks() -> None:
+    session = compgen.predictor("gzip").session([b"abcabc", b"xyzxyz"])
+    fork = session.fork()
+    session.push(b"ax")
+    expected = compgen.predictor("gzip").session([b"abcabca", b"xyzxyzx"]).probabilities()
+    np.testing.assert_array_equal(session.probabilities(), expected)
+    assert not np.array_equal(fork.probabilities(), expected)
+
+
+def test_no_probability_is_zero() -> None:
+    p = compgen.as_predictor(Letters(extra=5000.0)).session([b""]).probabilities()
+    assert (p > 0).all()
+    assert np.isfinite(compgen.as_predictor(Letters(extra=5000.0)).code_lengths([b"b"])[0]).all()
+
+
+def test_plain_softmax_on_known_text(real_data) -> None:  # type: ignore[no-untyped-def]
+    """Figures that a plain loop over zlib gives, on a zlib of the family 1.2 and 1.3."""
+    import lzma
+
+    known = {
+        "python_thealgorithms": (3.736, 4.844, 2.727),
+        "novels12": (5.209, 6.353, 4.230),
+    }
+    for name, (exact, whole, own) in known.items():
+        text = lzma.decompress((real_data / "text" / f"{name}.xz").read_bytes())[:2048]
+        rates = [
+            compgen.predictor(spec).code_lengths([text])[0].sum() / 2048 for spec in ("gzip", "gzip:whole_bytes=true")
+        ]
+        assert [round(rate, 3) for rate in rates] == [exact, whole]
+        assert round(compgen.compressor("gzip:whole_bytes=true").code_length(text) / 2048, 3) == own
+
+
+# Blend: the mixture with online weights.
+
+
+def test_blend_of_one_with_no_rate_is_that_one() -> None:
+    blend, part = Blend((compgen.predictor("order2"),), rate=0.0), compgen.predictor("order2")
+    np.testing.assert_allclose(
+        blend.code_lengths([b"abracadabra"])[0], part.code_lengths([b"abracadabra"])[0], rtol=1e-9
+    )
+
+
+def test_blend_follows_its_formula() -> None:
+    """The definition in plain numpy, for two experts and a few symbols."""
+    a, b = compgen.predictor("order0"), compgen.predictor("order2")
+    text, rate = b"abracadabra abracadabra", 0.02
+    weights, bits = np.array([0.5, 0.5]), []
+    sessions = [a.session([b""]), b.session([b""])]
+    for symbol in text:
+        experts = np.log2(np.stack([s.probabilities()[0] for s in sessions]))
+        mixture = np.exp2(weights @ experts)
+        mixture /= mixture.sum()
+        bits.append(-np.log2(mixture[symbol]))
+        weights = weights + rate * (experts[:, symbol] - experts @ mixture)
+        for session in sessions:
+            session.push([symbol])
+    np.testing.assert_allclose(Blend((a, b), rate).code_lengths([text])[0], bits, rtol=1e-9)
+
+
+def test_blend_learns_from_the_context_and_streams_do_not_mix() -> None:
+    blend = compgen.predictor("blend(order1,order3)")
+    contexts = [b"abcabcabcabcabc", b"a longer context, not the same"]
+    together = blend.session(contexts)
+    alone = [blend.session([context]) for context in contexts]
+    for symbols in (b"ax", b"by"):
+        for i, session in enumerate(alone):
+            np.testing.assert_array_equal(together.probabilities()[i], session.probabilities()[0])
+            session.push(symbols[i : i + 1])
+        fork = together.fork()
+        together.push(symbols)
+        assert not np.array_equal(fork.probabilities(), together.probabilities())
+
+
+def test_blend_beats_both_its_parts(real_data) -> None:  # type: ignore[no-untyped-def]
+    import lzma
+
+    text = lzma.decompress((real_data / "text" / "python_thealgorithms.xz").read_bytes())[:2048]
+    rate = {
+        spec: compgen.predictor(spec).code_lengths([text])[0].sum() / 2048
+        for spec in ("gzip", "order4", "blend(gzip)", "blend(gzip,order4)")
+    }
+    assert rate["blend(gzip,order4)"] < min(rate["gzip"], rate["order4"])
+    assert rate["blend(gzip)"] < rate["gzip"]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "blend(gzip)",
+        "blend(gzip:level=6,order2):rate=0.01",
+        "blend(blend(order1),order2):learn=0",
+        "gzip:level=6",
+        "order3",
+    ],
+)
+def test_predictor_specs_make_the_same_again(spec: str) -> None:
+    predictor = compgen.predictor(spec)
+    assert predictor.spec == spec
+    assert compgen.predictor(predictor.spec) == predictor
+    assert pickle.loads(pickle.dumps(predictor)) == predictor
+
+
+# The registry.
+
+
+def test_parse_nested_specs() -> None:
+    spec = registry.parse_spec("mix(a,b:x=1,y=2,c:PATH,d(e,f:g=1)):rate=3")
+    assert [str(part) for part in spec.parts] == ["a", "b:x=1,y=2", "c:PATH", "d(e,f:g=1)"]
+    assert spec.options == (("rate", "3"),)
+    assert registry.parse_spec("transformer:folder/model.x").values == ("folder/model.x",)
+    assert str(registry.parse_spec("lzma2:preset=9,dict-size=65536")) == "lzma2:preset=9,dict_size=65536"
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("gzp", "did you mean gzip"),
+        ("nothing-like-it", "known: "),
+        ("gzip:levle=3", "did you mean level"),
+        ("gzip:level=high", "whole number"),
+        ("gzip:level=12", "from 0 to 9"),
+        ("gzip:level=1,level=2", "twice"),
+        ("gzip(zlib)", "not made of other specs"),
+        ("gzip:strategy=best", "one of default"),
+        ("gzip:whole_bytes=perhaps", "true or false"),
+        ("", "lacks a name"),
+        ("blend(gzip", "parenthesis"),
+        ("gzip)", "cannot read"),
+        ("blend", "at least one"),
+        ("blend(gzip):rate=nan", "rate must be"),
+        ("blend(gzip):speed=1", "no parameter 'speed'"),
+    ],
+)
+def test_bad_specs_say_what_is_wrong(spec: str, message: str) -> None:
+    with pytest.raises(compgen.UsageError, match=message.replace("(", r"\(")) as caught:
+        compgen.predictor(spec)
+    assert "\n" not in str(caught.value)
+
+
+def test_sampler_parameters_are_checked() -> None:
+    with pytest.raises(compgen.UsageError, match="means nothing for text"):
+        compgen.sampler("text", bits=8)
+    with pytest.raises(compgen.UsageError, match="did you mean text"):
+        compgen.sampler("texts")
+
+
+def test_public_names_are_there() -> None:
+    for name in compgen.__all__:
+        assert getattr(compgen, name) is not None
+    with pytest.raises(AttributeError, match="no attribute"):
+        compgen.nothing  # noqa: B018
+    assert set(interfaces.__dict__) >= {"Compressor", "Predictor"}
