@@ -167,22 +167,35 @@ class Predictor(ABC):
     def session(self, contexts: Sequence[Symbols]) -> Session:
         """Start reading: one stream a context, contexts of any lengths."""
 
-    def code_lengths(self, streams: Sequence[Symbols], contexts: Sequence[Symbols] | None = None) -> list[FloatArray]:
+    def code_lengths(
+        self,
+        streams: Sequence[Symbols],
+        contexts: Sequence[Symbols] | None = None,
+        progress: Progress | None = None,
+    ) -> list[FloatArray]:
         """Teacher forcing: bits of each symbol of each stream, given the symbols before it (and the stream's context).
 
         Returns one float64 array a stream, of the stream's length. The default goes step by step; models that can score
-        all positions at once override it.
+        all positions at once override it. ``progress`` counts the symbols of all streams.
         """
         contexts = [b""] * len(streams) if contexts is None else contexts
-        return [self._score(stream, context) for stream, context in zip(streams, contexts, strict=True)]
+        total, done, lengths = sum(map(len, streams)), 0, []
+        for stream, context in zip(streams, contexts, strict=True):
+            lengths.append(self._score(stream, context, done, total, progress))
+            done += len(stream)
+        return lengths
 
-    def _score(self, stream: Symbols, context: Symbols) -> FloatArray:
+    def _score(
+        self, stream: Symbols, context: Symbols, done: int, total: int, progress: Progress | None
+    ) -> FloatArray:
         session = self.session([context])
         chosen = np.empty(len(stream))
         for position, symbol in enumerate(symbol_array(stream)):
             chosen[position] = session.probabilities()[0, symbol]
             if position + 1 < len(stream):
                 session.push([int(symbol)])
+            if progress is not None:
+                progress(done + position + 1, total)
         return -numerics.log2(chosen)
 
 

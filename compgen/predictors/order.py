@@ -31,7 +31,7 @@ import numpy as np
 import numpy.typing as npt
 
 from compgen import numerics
-from compgen.interfaces import FloatArray, IntArray, Predictor, Session, Symbols, symbol_array
+from compgen.interfaces import FloatArray, IntArray, Predictor, Progress, Session, Symbols, symbol_array
 from compgen.predictors import _order_kernel as kernel
 
 #: Discounts in 64ths: by order, then for contexts with several successors and with one, by count (1, 2, 3, 4 and more).
@@ -65,7 +65,12 @@ class _OrderN(Predictor):
             stream.learn(_as_bytes(context))
         return _OrderSession(streams)
 
-    def code_lengths(self, streams: Sequence[Symbols], contexts: Sequence[Symbols] | None = None) -> list[FloatArray]:
+    def code_lengths(
+        self,
+        streams: Sequence[Symbols],
+        contexts: Sequence[Symbols] | None = None,
+        progress: Progress | None = None,
+    ) -> list[FloatArray]:
         """See :meth:`Predictor.code_lengths`; one compiled loop a stream."""
         lengths = []
         for stream, context in zip(streams, [b""] * len(streams) if contexts is None else contexts, strict=True):
@@ -73,6 +78,8 @@ class _OrderN(Predictor):
             tree.learn(_as_bytes(context))
             counted = tree.score(_as_bytes(stream))
             lengths.append(-numerics.log2(counted[:, 0] / counted[:, 1]))
+            if progress is not None:
+                progress(sum(map(len, lengths)), sum(map(len, streams)))
         return lengths
 
 
