@@ -13,13 +13,15 @@ import compgen
 from compgen import interfaces, registry
 from compgen.interfaces import Compressor
 from compgen.predictors.blend import Blend
+from compgen.predictors.mixture import Mixture
 
 
 @dataclass(frozen=True)
 class Letters(Compressor):
-    """Codes each ``a`` in 1 bit and every other byte in 10: a code whose lengths are known without computing."""
+    """Codes one letter in 1 bit and every other byte in 10: a code whose lengths are known without computing."""
 
     extra: float = 9.0
+    letter: str = "a"
     name = "letters"
 
     def compress(self, data: bytes) -> bytes:
@@ -29,7 +31,7 @@ class Letters(Compressor):
         return data
 
     def code_length(self, data: bytes) -> float:
-        return sum(1.0 if byte == ord("a") else 1.0 + self.extra for byte in data)
+        return sum(1.0 if byte == ord(self.letter) else 1.0 + self.extra for byte in data)
 
 
 def test_probabilities_are_the_softmax_in_base_2() -> None:
@@ -110,8 +112,9 @@ def test_blend_follows_its_formula() -> None:
     np.testing.assert_allclose(Blend((a, b), rate).code_lengths([text])[0], bits, rtol=1e-9)
 
 
-def test_blend_learns_from_the_context_and_streams_do_not_mix() -> None:
-    blend = compgen.predictor("blend(order1,order3)")
+@pytest.mark.parametrize("spec", ["blend(order1,order3)", "mix(order1,order3):share=0.1"])
+def test_composites_learn_from_the_context_and_streams_do_not_mix(spec: str) -> None:
+    blend = compgen.predictor(spec)
     contexts = [b"abcabcabcabcabc", b"a longer context, not the same"]
     together = blend.session(contexts)
     alone = [blend.session([context]) for context in contexts]
@@ -136,9 +139,30 @@ def test_blend_beats_both_its_parts(real_data) -> None:  # type: ignore[no-untyp
     assert rate["blend(gzip)"] < rate["gzip"]
 
 
+# Mixture: Bayes.
+
+
+def test_mixture_has_the_probability_of_the_data_averaged_over_its_parts() -> None:
+    text = b"abracadabra abracadabra"
+    parts = [compgen.predictor(f"order{n}").code_lengths([text])[0].sum() for n in (0, 1, 3)]
+    mixture = compgen.predictor("mix(order0,order1,order3)").code_lengths([text])[0].sum()
+    assert mixture == pytest.approx(-math.log2(sum(2.0**-bits for bits in parts) / 3), rel=1e-12)
+
+
+def test_mixture_with_share_follows_a_change() -> None:
+    """Two models each sure of one letter, and data that turns from one letter to the other."""
+    parts = (compgen.as_predictor(Letters(letter="a")), compgen.as_predictor(Letters(letter="b")))
+    fixed, shared = (Mixture(parts, share).code_lengths([b"a" * 50 + b"b" * 50])[0] for share in (0.0, 0.01))
+    assert shared.sum() < fixed.sum() / 2
+    assert fixed.sum() <= min(part.code_lengths([b"a" * 50 + b"b" * 50])[0].sum() for part in parts) + 1
+    assert compgen.predictor("mix(order0,order2)").exact
+    assert not compgen.predictor("mix(order0,gzip)").exact
+
+
 @pytest.mark.parametrize(
     "spec",
     [
+        "mix(order1,order2):share=0.01",
         "blend(gzip)",
         "blend(gzip:level=6,order2):rate=0.01",
         "blend(blend(order1),order2):learn=0",
@@ -181,6 +205,7 @@ def test_parse_nested_specs() -> None:
         ("gzip)", "cannot read"),
         ("blend", "at least one"),
         ("blend(gzip):rate=nan", "rate must be"),
+        ("mix(order1):share=2", "share must be"),
         ("blend(gzip):speed=1", "no parameter 'speed'"),
     ],
 )

@@ -19,13 +19,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compgen import numerics, registry
+from compgen import numerics
 from compgen.errors import UsageError
-from compgen.interfaces import FloatArray, Predictor, Session, Symbols, symbol_array
+from compgen.interfaces import FloatArray, Session, Symbols, symbol_array
+from compgen.predictors._composite import Composite
 
 
 @dataclass(frozen=True)
-class Blend(Predictor):
+class Blend(Composite):
     """Geometric mixture of predictors over one alphabet, its weights fitted online.
 
     ``rate`` is the step of the gradient descent. Before the first prediction the weights are fitted to the last
@@ -38,67 +39,25 @@ class Blend(Predictor):
     True
     """
 
-    parts: tuple[Predictor, ...]
     rate: float = 0.006
     learn: int = 512
 
     name = "blend"
 
     def __post_init__(self) -> None:
-        if not self.parts:
-            raise UsageError("blend needs at least one predictor: write blend(gzip) or blend(gzip,order2)")
-        if len({part.alphabet_size for part in self.parts}) > 1:
-            raise UsageError("blend: the predictors have alphabets of different sizes")
+        super().__post_init__()
         if not 0 <= self.rate < float("inf"):
             raise UsageError(f"blend: rate must be a finite number of at least 0, not {self.rate}")
         if self.learn < 0:
             raise UsageError(f"blend: learn must be at least 0, not {self.learn}")
 
-    @classmethod
-    def from_spec(cls, spec: registry.Spec) -> Blend:
-        """From ``blend(spec,...):rate=R,learn=N``."""
-        parts = tuple(registry.predictor(str(part)) for part in spec.parts)
-
-        def make(rate: float = cls.rate, learn: int = cls.learn) -> Blend:
-            return cls(parts, rate, learn)
-
-        return registry.build(registry.Spec(spec.name, (), spec.values, spec.options), make)
-
-    @property
-    def spec(self) -> str:
-        """See :attr:`Predictor.spec`."""
-        name = f"blend({','.join(part.spec for part in self.parts)})"
-        given = [
-            f"{key}={getattr(self, key)}" for key in ("rate", "learn") if getattr(self, key) != getattr(Blend, key)
-        ]
-        return name + (":" + ",".join(given) if given else "")
-
-    @property
-    def alphabet_size(self) -> int:  # type: ignore[override]
-        """That of the parts."""
-        return self.parts[0].alphabet_size
-
-    @property
-    def exact(self) -> bool:  # type: ignore[override]
-        """As exact as the least exact part: the mixture itself is computed with :mod:`compgen.numerics`."""
-        return all(part.exact for part in self.parts)
-
-    @property
-    def batched(self) -> bool:  # type: ignore[override]
-        """Does any part gain from streams that share a session?"""
-        return any(part.batched for part in self.parts)
-
     def session(self, contexts: Sequence[Symbols]) -> Session:
         """See :meth:`Predictor.session`."""
-        if len({len(context) for context in contexts}) > 1:  # else a stream would depend on those beside it
-            return _SideBySide([self.session([context]) for context in contexts])
-        shared = min(self.learn, len(contexts[0]))
-        starts = [context[: len(context) - shared] for context in contexts]
-        weights = np.full((len(contexts), len(self.parts), 1), 1.0 / len(self.parts))
-        session = _BlendSession([part.session(starts) for part in self.parts], weights, self.rate)
-        for step in range(-shared, 0):
-            session.push([context[step] for context in contexts])
-        return session
+        return self._read(contexts, self.learn)
+
+    def _combine(self, parts: list[Session], streams: int) -> Session:
+        weights = np.full((streams, len(parts), 1), 1.0 / len(parts))
+        return _BlendSession(parts, weights, self.rate)
 
 
 class _BlendSession(Session):
@@ -133,20 +92,3 @@ class _BlendSession(Session):
 
     def fork(self) -> Session:
         return _BlendSession([part.fork() for part in self._parts], self._weights, self._rate)
-
-
-class _SideBySide(Session):
-    """Sessions of one stream each, as one session."""
-
-    def __init__(self, streams: list[Session]) -> None:
-        self._streams = streams
-
-    def probabilities(self) -> FloatArray:
-        return np.concatenate([stream.probabilities() for stream in self._streams])
-
-    def push(self, symbols: Symbols) -> None:
-        for stream, symbol in zip(self._streams, symbol_array(symbols), strict=True):
-            stream.push([int(symbol)])
-
-    def fork(self) -> Session:
-        return _SideBySide([stream.fork() for stream in self._streams])

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from compgen.interfaces import FloatArray, Predictor, Session, Symbols
+from compgen.interfaces import FloatArray, Predictor, Progress, Session, Symbols
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,12 @@ class Uniform(Predictor):
         """See :meth:`Predictor.session`."""
         return _UniformSession(len(contexts), self.alphabet_size)
 
-    def code_lengths(self, streams: Sequence[Symbols], contexts: Sequence[Symbols] | None = None) -> list[FloatArray]:
+    def code_lengths(
+        self,
+        streams: Sequence[Symbols],
+        contexts: Sequence[Symbols] | None = None,
+        progress: Progress | None = None,
+    ) -> list[FloatArray]:
         """See :meth:`Predictor.code_lengths`: 8 everywhere."""
         return [np.full(len(stream), 8.0) for stream in streams]
 
