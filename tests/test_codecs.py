@@ -109,7 +109,7 @@ CODECS = {
     "flac": Row(("flac", "flac:level=8", "flac:bits=16", "flac:bits=16,byteorder=big,level=0"), flac_left_out, 7),
     "webp": Row(("webp", "webp:quality=0,method=0"), webp_container, 8),
     "jxl": Row(("jxl", "jxl:effort=1"), fixed(62)),
-    "ppmd": Row(("ppmd", "ppmd:order=4,memory=65536,variant=I"), lambda code: 27 if code[8:9] == b"H" else 26),
+    "ppmd": Row(("ppmd", "ppmd:order=4,memory=65536,variant=H"), lambda code: 27 if code[8:9] == b"H" else 26),
 }
 SPECS = [(name, spec) for name, row in CODECS.items() for spec in row.specs]
 ALL_SPECS = pytest.mark.parametrize(("name", "spec"), SPECS, ids=[spec for _, spec in SPECS])
