@@ -185,9 +185,7 @@ class Predictor(ABC):
             done += len(stream)
         return lengths
 
-    def _score(
-        self, stream: Symbols, context: Symbols, done: int, total: int, progress: Progress | None
-    ) -> FloatArray:
+    def _score(self, stream: Symbols, context: Symbols, done: int, total: int, progress: Progress | None) -> FloatArray:
         session = self.session([context])
         chosen = np.empty(len(stream))
         for position, symbol in enumerate(symbol_array(stream)):

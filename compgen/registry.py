@@ -21,7 +21,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
 
-from compgen.errors import UsageError
+from compgen.errors import CompgenError, UsageError
 from compgen.interfaces import Compressor, Predictor, Sampler
 
 T = TypeVar("T")
@@ -103,11 +103,18 @@ def entries(group: str) -> dict[str, EntryPoint]:
 
 
 def lookup(group: str, name: str) -> Any:
-    """Load one entry. An unknown name raises :class:`~compgen.errors.UsageError` with the nearest known ones."""
+    """Load one entry.
+
+    Raises :class:`~compgen.errors.UsageError` for an unknown name, with the nearest known ones, and
+    :class:`~compgen.errors.CompgenError` for a plug-in that does not load.
+    """
     known = entries(group)
-    if name in known:
+    if name not in known:
+        raise UsageError(unknown_name(_KINDS[group], name, list(known)))
+    try:
         return known[name].load()
-    raise UsageError(unknown_name(_KINDS[group], name, list(known)))
+    except (ImportError, AttributeError) as error:
+        raise CompgenError(f"the plug-in {known[name].value} for {_KINDS[group]} {name!r} fails: {error}") from error
 
 
 def unknown_name(kind: str, name: str, known: list[str]) -> str:

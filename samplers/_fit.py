@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from compgen.errors import UsageError
 from compgen.interfaces import Compressor, Predictor
 
 
@@ -28,3 +29,13 @@ def fit(predictor: Predictor, **geometry: Any) -> Predictor:
         if field.init and field.name in geometry and getattr(codec, field.name) == field.default
     }
     return dataclasses.replace(predictor, compressor=dataclasses.replace(codec, **changes)) if changes else predictor
+
+
+def require_whole_rows(predictor: Predictor, length: int) -> None:
+    """Raise :class:`~compgen.errors.UsageError` if a codec was told a width that does not divide the data's length."""
+    width = getattr(getattr(predictor, "compressor", None), "width", None)
+    if width is not None and length % width:
+        raise UsageError(
+            f"{predictor.spec} codes rows of {width} bytes, and context and length make {length}, which is no multiple; "
+            "change context, length or width, or leave the width out"
+        )

@@ -8,6 +8,7 @@ from typing import ClassVar
 from compgen.errors import BadInputError, UsageError
 from compgen.interfaces import Decoding, Predictor, Progress, Rendering, Sampler
 from compgen.sampling import continue_streams
+from samplers._fit import require_whole_rows
 
 #: The paper continues 1948 bytes of text by 100, a chunk of 2048 in all.
 PAPER_CONTEXT = 1948
@@ -43,6 +44,7 @@ class BytesSampler(Sampler):
         context = self._context(source)
         if samples < 1:
             raise UsageError(f"samples must be at least 1, not {samples}")
+        require_whole_rows(predictor, len(context) + self.length)
         streams = continue_streams(predictor, [context] * samples, self.length, decoding, progress)
         return [self._render(context, bytes(bytearray(stream.tolist()))) for stream in streams]
 

@@ -592,7 +592,7 @@ GOLDEN: dict[str, tuple[str, bytes]] = {
         "98ce0bf945617972395abd86c8665bf9c35349ff3c03de0d01",
         QUESTION,
     ),
-    "ppmd": (
+    "ppmd:variant=H": (
         "6367504d599f007948100100000000000000000000280073f9054a2d64cacfe5ac876209c46e1992facfef074187232986f1"
         "fec0be6cd400",
         QUESTION,

@@ -1,0 +1,88 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Described(click.Command):
+    """A command whose examples show the program under the name by which it was called, so that they can be pasted."""
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """As click does it."""
+        described, program = self.help, ctx.find_root().info_name or "compgen"
+        self.help = re.sub(r"(^ *|\| )compgen (?=[a-z])", rf"\1{program} ", described or "", flags=re.MULTILINE)
+        try:
+            super().format_help_text(ctx, formatter)
+        finally:
+            self.help = described
+
+
+def _complete(*groups: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+    """Shell completion by the names that are registered in some groups of entry points."""
+
+    def complete(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from compgen.registry import entries
+
+        names = sorted({name for group in groups for name in entries(group)})
+        return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+    return complete
+
+
+def models(multiple: bool) -> Callable[[F], F]:
+    """``--compressor`` and ``--predictor``."""
+    again = " May be given several times." if multiple else ""
+
+    def decorate(function: F) -> F:
+        for option, groups, text in (
+            ("--predictor", ("compgen.predictors", "compgen.compressors"), "Predictor, by name or spec."),
+            (
+                "--compressor",
+                ("compgen.compressors",),
+                "Compressor, by name or spec such as gzip:level=6.  [default: gzip]",
+            ),
+        ):
+            function = click.option(
+                option, metavar="SPEC", multiple=multiple, shell_complete=_complete(*groups), help=text + again
+            )(function)
+        return function
+
+    return decorate
+
+
+def modality(function: F) -> F:
+    """``--modality``."""
+    return click.option(
+        "--modality",
+        metavar="NAME",
+        shell_complete=_complete("compgen.samplers"),
+        help="text, image, audio or bytes.  [default: what FILE's first bytes say, else text]",
+    )(function)
+
+
+def workers(function: F) -> F:
+    """``--jobs`` and ``--backend``."""
+    function = click.option(
+        "--backend",
+        metavar="NAME",
+        help="Where jobs run: loky (processes), threading, dask, dask:ADDRESS, ray.  [default: loky]",
+    )(function)
+    return click.option("--jobs", type=int, metavar="N", help="Workers; -1 is one a core.  [default: 1]")(function)
+
+
+@contextmanager
+def working(jobs: int | None, backend: str | None) -> Iterator[None]:
+    """The workers that ``--jobs`` and ``--backend`` ask for; a backend alone means one worker a core."""
+    from compgen import parallel
+
+    with parallel.jobs(jobs if jobs is not None else 1 if backend is None else -1, backend or "loky"):
+        yield
