@@ -31,8 +31,8 @@ class Ppmd(Compressor):
     2002, for the model and "APPNOTE.TXT - .ZIP File Format Specification" 6.3.10, section 5.10, for variant I in
     files.
 
-    Every encoder leaks memory, in all releases of ``pyppmd`` up to 1.3.1: 19 KB in variant H, 7 KB in variant I, which is
-    why that is the default. A step of 256 continuations then loses 2 MB, so sample some hundred bytes at a time.
+    Every encoder leaks memory, in all releases of ``pyppmd`` up to 1.3.1: 19 KB in variant H, 7 KB in variant I, which
+    is why that is the default. A step of 256 continuations then loses 2 MB, so sample some hundred bytes at a time.
 
     :param order: longest context in bytes, 2..64.
     :param memory: bytes for the model, 2 KiB to 4 GiB; when they are full the model starts anew.

@@ -36,6 +36,6 @@ def require_whole_rows(predictor: Predictor, length: int) -> None:
     width = getattr(getattr(predictor, "compressor", None), "width", None)
     if width is not None and length % width:
         raise UsageError(
-            f"{predictor.spec} codes rows of {width} bytes, and context and length make {length}, which is no multiple; "
-            "change context, length or width, or leave the width out"
+            f"{predictor.spec} codes rows of {width} bytes; context and length make {length}, which is no multiple: "
+            "change one of them, or leave the width out"
         )
