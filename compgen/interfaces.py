@@ -17,7 +17,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from compgen import numerics, parallel
+from compgen import memory, numerics, parallel
 from compgen.errors import UsageError
 from compgen.numerics import FloatArray as FloatArray
 from compgen.numerics import IntArray as IntArray
@@ -124,6 +124,7 @@ class BruteForceContinuations(ContinuationLengths):
 
 
 def _continuation_lengths(compressor: Compressor, context: bytes, last_bytes: Sequence[int]) -> FloatArray:
+    memory.keep_freed()
     return np.array([compressor.code_length(context + bytes((byte,))) for byte in last_bytes], dtype=np.float64)
 
 
