@@ -109,10 +109,14 @@ class BruteForceContinuations(ContinuationLengths):
 
     def lengths(self) -> FloatArray:
         """See :meth:`ContinuationLengths.lengths`."""
-        context = bytes(self._context)
-        chunks = parallel.split(range(256))
-        parts = parallel.run(_continuation_lengths, [(self._compressor, context, chunk) for chunk in chunks])
-        return np.concatenate(parts)
+        context, jobs = bytes(self._context), parallel.n_jobs()
+        # Every jobs-th byte, since neighbours take about the same time, which letters and others do not.
+        shares = [range(first, 256, jobs) for first in range(min(jobs, 256))]
+        parts = parallel.run(_continuation_lengths, [(self._compressor, context, share) for share in shares])
+        lengths = np.empty(256)
+        for share, part in zip(shares, parts, strict=True):
+            lengths[share.start :: jobs] = part
+        return lengths
 
     def push(self, byte: int) -> None:
         """See :meth:`ContinuationLengths.push`."""

@@ -22,7 +22,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
-from itertools import pairwise
 from multiprocessing import resource_tracker
 from typing import Any, TypeVar
 
@@ -72,13 +71,6 @@ def n_jobs() -> int:
     """How many workers :func:`run` would use here."""
     workers = _workers.get()
     return 1 if workers is None else workers.n_jobs
-
-
-def split(items: Sequence[T], parts_per_job: int = 1) -> list[Sequence[T]]:
-    """Cut items into as many even, contiguous parts as there are jobs (times ``parts_per_job``), none of them empty."""
-    parts = max(1, min(len(items), n_jobs() * parts_per_job if n_jobs() > 1 else 1))
-    bounds = [len(items) * i // parts for i in range(parts + 1)]
-    return [items[start:stop] for start, stop in pairwise(bounds)]
 
 
 def run(

@@ -119,7 +119,7 @@ def speed(text: bytes, picture: bytes, speech: bytes) -> dict[str, float]:
         5,
     )
     for spec in BRUTE_FORCE:
-        rows[f"{spec}_two_jobs_speedup"] = two_jobs(spec, context, text[2048:2056])
+        rows[f"{spec}_two_jobs_speedup"] = two_jobs(spec, context, text[2048:2068])
     return rows
 
 

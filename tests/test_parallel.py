@@ -142,14 +142,6 @@ def test_one_job_starts_nothing() -> None:
         assert parallel.run(identity, [()] * 2) == [(os.getpid(), threading.get_ident())] * 2
 
 
-def test_split_covers_everything_once() -> None:
-    assert parallel.split(range(10)) == [range(10)]
-    with parallel.jobs(3, "threading"):
-        assert parallel.split(range(10)) == [range(3), range(3, 6), range(6, 10)]
-        assert parallel.split(range(2)) == [range(1), range(1, 2)]
-        assert len(parallel.split(range(256), parts_per_job=4)) == 12
-
-
 @pytest.mark.parametrize(
     ("n_jobs", "backend", "message"),
     [
