@@ -50,6 +50,11 @@ class Brotli(Compressor):
         require_range(self.name, "lgwin", self.lgwin, 10, 24)
         require_choice(self.name, "mode", self.mode, get_args(Mode))
 
+    @property
+    def library(self) -> str:
+        """See :attr:`Compressor.library`."""
+        return f"brotli {brotli.__version__}"
+
     def compress(self, data: bytes) -> bytes:
         """See :meth:`Compressor.compress`."""
         header, body = self._encode(data)

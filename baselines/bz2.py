@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import platform
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -39,6 +40,11 @@ class Bz2(Compressor):
 
     def __post_init__(self) -> None:
         require_range(self.name, "level", self.level, 1, 9)
+
+    @property
+    def library(self) -> str:
+        """See :attr:`Compressor.library`."""
+        return f"libbz2 of Python {platform.python_version()}"
 
     def compress(self, data: bytes) -> bytes:
         """See :meth:`Compressor.compress`."""

@@ -247,6 +247,11 @@ class DeflateCodec(Compressor):
         """The parameters that decide the deflate stream."""
         return DeflateSettings(self.level, self.strategy, self.window_bits, self.memory_level)
 
+    @property
+    def library(self) -> str:
+        """See :attr:`Compressor.library`."""
+        return f"zlib {zlib.ZLIB_RUNTIME_VERSION}"
+
     def compress(self, data: bytes) -> bytes:
         """See :meth:`Compressor.compress`."""
         encoder = self.settings.zlib_object(self.container)

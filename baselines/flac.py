@@ -6,6 +6,7 @@ import hashlib
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
@@ -67,6 +68,11 @@ class Flac(Compressor):
         require_range(self.name, "samplerate", self.samplerate, 1, 655350)
         require_range(self.name, "level", self.level, 0, 8)
         require_choice(self.name, "byteorder", self.byteorder, get_args(ByteOrder))
+
+    @property
+    def library(self) -> str:
+        """See :attr:`Compressor.library`."""
+        return f"soundfile {version('soundfile')}"
 
     def compress(self, data: bytes) -> bytes:
         """See :meth:`Compressor.compress`."""

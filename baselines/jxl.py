@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any, ClassVar
 
 from baselines._check import corrupt, require_range
@@ -47,6 +48,11 @@ class Jxl(Compressor):
         if self.width is not None:
             require_range(self.name, "width", self.width, 1, 65535)
         require_range(self.name, "effort", self.effort, 1, 10)
+
+    @property
+    def library(self) -> str:
+        """See :attr:`Compressor.library`."""
+        return f"pillow-jxl-plugin {version('pillow-jxl-plugin')}"
 
     def compress(self, data: bytes) -> bytes:
         """See :meth:`Compressor.compress`. Data that is not whole rows of a given width raises ``BadInputError``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lzma
+import platform
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -60,6 +61,11 @@ class Lzma2(Compressor):
             require_range(self.name, parameter, getattr(self, parameter), 0, 4)
         if self.lc + self.lp > 4:
             raise UsageError(f"{self.name}: lc + lp must be at most 4, not {self.lc + self.lp}; lower one of them")
+
+    @property
+    def library(self) -> str:
+        """See :attr:`Compressor.library`."""
+        return f"liblzma of Python {platform.python_version()}"
 
     def compress(self, data: bytes) -> bytes:
         """See :meth:`Compressor.compress`."""

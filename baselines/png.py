@@ -71,6 +71,11 @@ class Png(Compressor):
         require_choice(self.name, "filters", self.filters, get_args(Filters))
         require_range(self.name, "window_bits", self.window_bits, 9, 15)
 
+    @property
+    def library(self) -> str:
+        """See :attr:`Compressor.library`."""
+        return f"zlib {zlib.ZLIB_RUNTIME_VERSION}"
+
     def compress(self, data: bytes) -> bytes:
         """See :meth:`Compressor.compress`. Data that is not whole rows of a given width raises ``BadInputError``."""
         require_whole_rows(len(data), self.width)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any, ClassVar, Literal, get_args
 
 from baselines._check import corrupt, require_choice, require_range
@@ -54,6 +55,11 @@ class Ppmd(Compressor):
         require_range(self.name, "order", self.order, 2, 64)
         require_range(self.name, "memory", self.memory, 1 << 11, _MAX_MEMORY)
         require_choice(self.name, "variant", self.variant, get_args(Variant))
+
+    @property
+    def library(self) -> str:
+        """See :attr:`Compressor.library`."""
+        return f"pyppmd {version('pyppmd')}"
 
     def compress(self, data: bytes) -> bytes:
         """See :meth:`Compressor.compress`."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
+import PIL
 from PIL import Image, UnidentifiedImageError
 
 from baselines._check import corrupt, require_range
@@ -59,6 +60,11 @@ class Webp(Compressor):
             require_range(self.name, "width", self.width, 1, _MAX_SIDE)
         require_range(self.name, "quality", self.quality, 0, 100)
         require_range(self.name, "method", self.method, 0, 6)
+
+    @property
+    def library(self) -> str:
+        """See :attr:`Compressor.library`."""
+        return f"Pillow {PIL.__version__}"
 
     def compress(self, data: bytes) -> bytes:
         """See :meth:`Compressor.compress`. Data that is not whole rows of a given width raises ``BadInputError``."""

@@ -43,6 +43,11 @@ class Zstd(Compressor):
         if self.window_log is not None:
             require_range(self.name, "window_log", self.window_log, 10, 31)
 
+    @property
+    def library(self) -> str:
+        """See :attr:`Compressor.library`."""
+        return f"zstd {'.'.join(map(str, zstandard.ZSTD_VERSION))}"
+
     def compress(self, data: bytes) -> bytes:
         """See :meth:`Compressor.compress`."""
         options = {} if self.window_log is None else {"window_log": self.window_log}

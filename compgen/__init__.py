@@ -12,7 +12,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from compgen.bridge import as_predictor
+    from compgen.archive import ArchiveReader, ArchiveWriter, compress, decompress
+    from compgen.bridge import as_compressor, as_predictor
     from compgen.errors import BadInputError, CompgenError, CorruptDataError, MissingExtraError, UsageError
     from compgen.interfaces import (
         Compressor,
@@ -31,7 +32,8 @@ __version__ = "0.1.0"
 
 #: Where each public name lives; loaded on first use, so that importing compgen costs nothing.
 _HOME = {
-    "as_predictor": "compgen.bridge",
+    **dict.fromkeys(["ArchiveReader", "ArchiveWriter", "compress", "decompress"], "compgen.archive"),
+    **dict.fromkeys(["as_compressor", "as_predictor"], "compgen.bridge"),
     "sample": "compgen.sampling",
     "jobs": "compgen.parallel",
     **dict.fromkeys(["compressor", "predictor", "sampler"], "compgen.registry"),
@@ -45,6 +47,8 @@ _HOME = {
 }
 
 __all__ = [
+    "ArchiveReader",
+    "ArchiveWriter",
     "BadInputError",
     "CompgenError",
     "Compressor",
@@ -58,8 +62,11 @@ __all__ = [
     "Session",
     "UsageError",
     "__version__",
+    "as_compressor",
     "as_predictor",
+    "compress",
     "compressor",
+    "decompress",
     "jobs",
     "predictor",
     "sample",

@@ -1,21 +1,32 @@
-"""The bridge: a compressor becomes a predictor.
+"""The bridge, in both directions: compressors become predictors, predictors become compressors.
 
 A code of length L(x) bits is an implicit probability 2**-L(x), so the code lengths of the 256 one-byte continuations of
 a context, normalised, are a conditional distribution (Deletang et al., "Language Modeling Is Compression", ICLR 2024,
 sec. 2):
 
     P(b | context)  =  2**-L(context b)  /  sum over c of 2**-L(context c)
+
+and a predictor that gives data the probability P codes it in -log2 P bits by arithmetic coding, but for a bit or two.
 """
 
 from __future__ import annotations
 
+import platform
+import struct
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from compgen import numerics
+from compgen.coding.payload import decode_block, encode_block
+from compgen.errors import CorruptDataError
 from compgen.interfaces import Compressor, ContinuationLengths, FloatArray, Predictor, Session, Symbols, symbol_array
+
+_PREFIX = struct.Struct("<QI")
+#: Bytes that a byte of code can stand for at most, as no symbol is surer than 1 - 255 * 2**-24.
+_LARGEST_RATIO = 1 << 20
 
 
 def as_predictor(compressor: Compressor) -> Predictor:
@@ -26,7 +37,21 @@ def as_predictor(compressor: Compressor) -> Predictor:
     >>> p.shape, chr(p[0].argmax())
     ((1, 256), 'a')
     """
-    return CompressorPredictor(compressor)
+    return compressor.predictor if isinstance(compressor, PredictorCompressor) else CompressorPredictor(compressor)
+
+
+def as_compressor(predictor: Predictor) -> Compressor:
+    """The compressor that a predictor over bytes drives, by arithmetic coding.
+
+    Of a predictor that came from a compressor it makes that compressor's model under an arithmetic coder, which is not
+    the compressor itself.
+
+    >>> import compgen
+    >>> order2 = as_compressor(compgen.predictor("order2"))
+    >>> order2.decompress(order2.compress(b"abracadabra")), as_predictor(order2).spec
+    (b'abracadabra', 'order2')
+    """
+    return PredictorCompressor(predictor)
 
 
 @dataclass(frozen=True)
@@ -41,6 +66,11 @@ class CompressorPredictor(Predictor):
     def name(self) -> str:  # type: ignore[override]
         """The compressor's own name."""
         return self.compressor.name
+
+    @property
+    def numerics(self) -> str:  # type: ignore[override]
+        """Code lengths are those of a library of some version."""
+        return f"{self.compressor.library} on {platform.machine()}, Python {platform.python_version()}"
 
     @property
     def spec(self) -> str:
@@ -69,3 +99,68 @@ class _CompressorSession(Session):
 
 def _as_bytes(symbols: Symbols) -> bytes:
     return symbol_array(symbols).astype(np.uint8).tobytes()
+
+
+@dataclass(frozen=True)
+class PredictorCompressor(Compressor):
+    """See :func:`as_compressor`. For files there is the archive, which says what made it and confines damage.
+
+    A code is the data's length (8 bytes), a CRC-32 of the data (4), and the arithmetic code. Code lengths leave out the
+    first 12 bytes, and are the predictor's own: the arithmetic code is within 2 bits of them and what rounding
+    probabilities to 24 bits costs.
+    """
+
+    predictor: Predictor
+
+    brute_force = True
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """The predictor's own name."""
+        return self.predictor.name
+
+    @property
+    def spec(self) -> str:
+        """The predictor's spec: it names this compressor as well."""
+        return self.predictor.spec
+
+    def compress(self, data: bytes) -> bytes:
+        """See :meth:`Compressor.compress`."""
+        code = encode_block(self.predictor, data) if data else b""
+        return _PREFIX.pack(len(data), zlib.crc32(data)) + code
+
+    def decompress(self, data: bytes) -> bytes:
+        """See :meth:`Compressor.decompress`."""
+        if len(data) < _PREFIX.size:
+            raise CorruptDataError(f"{self.spec}: the data ends too early")
+        length, crc = _PREFIX.unpack_from(data)
+        if length > _LARGEST_RATIO * len(data):
+            raise CorruptDataError(f"{self.spec}: the data says it holds {length} bytes, more than it can")
+        decoded = decode_block(self.predictor, data[_PREFIX.size :], length) if length else b""
+        if zlib.crc32(decoded) != crc or (not length and len(data) > _PREFIX.size):
+            raise CorruptDataError(f"{self.spec}: the data is damaged, or was coded with other probabilities")
+        return decoded
+
+    def code_length(self, data: bytes) -> float:
+        """See :meth:`Compressor.code_length`."""
+        return float(numerics.ordered_sum(self.predictor.code_lengths([data])[0])[0]) if data else 0.0
+
+    def continuations(self, context: bytes) -> ContinuationLengths:
+        """See :meth:`Compressor.continuations`: what the context costs, and each byte after it."""
+        return _PredictorContinuations(self.predictor.session([context]), self.code_length(context))
+
+
+class _PredictorContinuations(ContinuationLengths):
+    def __init__(self, session: Session, context_bits: float) -> None:
+        self._session = session
+        self._context_bits = context_bits
+
+    def lengths(self) -> FloatArray:
+        return self._context_bits - numerics.log2(self._session.probabilities()[0])
+
+    def push(self, byte: int) -> None:
+        self._context_bits -= float(numerics.log2(self._session.probabilities()[0, byte : byte + 1])[0])
+        self._session.push([byte])
+
+    def fork(self) -> _PredictorContinuations:
+        return _PredictorContinuations(self._session.fork(), self._context_bits)

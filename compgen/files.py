@@ -1,12 +1,17 @@
-"""Reading a whole input and writing a whole output, so that no half-written file ever bears the final name."""
+"""Reading inputs and writing outputs, so that no half-written file ever bears the final name."""
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import secrets
+import stat
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from compgen.errors import BadInputError, UsageError
 
@@ -60,20 +65,158 @@ def check_writable(path: Path) -> None:
 
 
 def write(path: Path, data: bytes) -> None:
-    """Write a file under a temporary name beside its own, then rename it: under ``path`` there is all or nothing."""
-    target = path.resolve()  # through symbolic links, which renaming would replace
+    """Write a whole file: under ``path`` there is all or nothing."""
+    with writing(path, force=True) as file:
+        file.write(data)
+
+
+#: What is written under a temporary name just now.
+_unfinished: set[Path] = set()
+
+
+@contextmanager
+def writing(
+    path: Path, *, force: bool = False, mode: int | None = None, mtime_ns: int | None = None
+) -> Iterator[BinaryIO]:
+    """A binary file that bears the name ``path`` once the block has ended well, and is removed if it has not.
+
+    Until then it has a temporary name in the same folder, and is open to its owner only if ``mode``, the permissions
+    it gets in the end, is given. Its data are on the disk before the name is. A file that exists is replaced only with
+    ``force``. A device or a named pipe is written as it is.
+
+    Raises :class:`~compgen.errors.BadInputError` for whatever prevents it.
+    """
+    target = Path(os.path.realpath(path))  # through symbolic links, which renaming would replace
+    check_writable(path)
+    if target.exists() and not target.is_file():
+        with _saying(f"cannot write {path}"), _Output(path, target) as file:
+            yield file
+        return
+    _require_new(path, target, force)
+    # Not made of the target's name, which may be as long as names can be.
+    temporary = target.with_name(f".compgen.{secrets.token_hex(6)}.tmp")
+    _unfinished.add(temporary)
     try:
-        if target.exists() and not target.is_file():  # a device or a named pipe cannot be renamed onto
-            target.write_bytes(data)
-            return
-        temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
-        try:
-            temporary.write_bytes(data)
+        with _saying(f"cannot write {path}"):
+            raw = _Output(path, temporary, 0o666 if mode is None else 0o600)
+        with raw:
+            yield raw
+            with _saying(f"cannot write {path}"):
+                os.fsync(raw.fileno())
+        with _saying(f"cannot write {path}"):
+            if mode is not None:
+                temporary.chmod(stat.S_IMODE(mode) & 0o777)
+            if mtime_ns is not None:
+                with suppress(OverflowError, OSError):  # a time that this file system does not know
+                    os.utime(temporary, ns=(mtime_ns, mtime_ns))
+            _require_new(path, target, force)
             temporary.replace(target)
-        finally:
+            _sync_folder(target.parent)
+    finally:
+        with suppress(OSError):
             temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise BadInputError(f"cannot write {path}: {reason(error)}") from None
+        _unfinished.discard(temporary)
+
+
+def discard_unfinished() -> None:
+    """Remove what :func:`writing` has not finished: for an end of the program that its blocks will not see."""
+    for path in list(_unfinished):
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+class _Output(io.FileIO):
+    """A file, written without a buffer, that names itself when it cannot be written."""
+
+    def __init__(self, path: Path, actual: Path, mode: int | None = None) -> None:
+        self._path = path
+        exclusive = mode is not None
+        super().__init__(
+            str(actual), "xb" if exclusive else "wb", opener=lambda name, flags: os.open(name, flags, mode or 0o666)
+        )
+
+    def write(self, data: Any, /) -> int:
+        """All of ``data``, which a plain system call need not write."""
+        view = memoryview(data).cast("B")
+        start = 0
+        with _saying(f"cannot write {self._path}"):
+            while start < len(view):
+                start += super().write(view[start:]) or 0
+        return len(view)
+
+
+class Input(io.RawIOBase):
+    """An open file, or standard input, that counts what is read from it and names itself when it cannot be read.
+
+    ``status`` is what the operating system knows of it; ``size`` its length in bytes, None where that is unknown.
+    """
+
+    def __init__(self, name: str, file: Any) -> None:
+        self.label = "standard input" if name == "-" else name
+        self.status = os.fstat(file.fileno())
+        self.size = self.status.st_size if stat.S_ISREG(self.status.st_mode) else None
+        self.count = 0
+        self._file = file
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Up to ``size`` bytes; nothing at the end."""
+        with _saying(f"cannot read {self.label}"):
+            data: bytes = self._file.read(size)
+        self.count += len(data)
+        return data
+
+    def is_same_as(self, path: Path) -> bool:
+        """Is this the file of that name?"""
+        return path.exists() and os.path.samestat(self.status, path.stat())
+
+    def has_changed(self) -> bool:
+        """Has the file been written since it was opened?"""
+        now = os.fstat(self._file.fileno())
+        return (now.st_size, now.st_mtime_ns) != (self.status.st_size, self.status.st_mtime_ns)
+
+
+@contextmanager
+def reading(name: str) -> Iterator[Input]:
+    """A file, or standard input for ``-``, to be read piece by piece."""
+    if name == "-":
+        if sys.stdin is None:
+            raise BadInputError("cannot read standard input: it is closed")
+        yield Input(name, sys.stdin.buffer)
+        return
+    with _saying(f"cannot read {name}"):
+        file = Path(name).open("rb")
+    with file:
+        yield Input(name, file)
+
+
+@contextmanager
+def _saying(what: str) -> Iterator[None]:
+    """An error of the operating system as ours, ``what`` before it. A closed pipe is none."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: a null character in the name
+        raise BadInputError(f"{what}: {reason(error)}") from None
+
+
+def _require_new(path: Path, target: Path, force: bool) -> None:
+    if not force and target.exists():
+        raise BadInputError(f"{path} exists already; --force replaces it")
+
+
+def _sync_folder(folder: Path) -> None:
+    """Let the new name survive a power cut, where folders can be synchronised."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def reason(error: BaseException) -> str:

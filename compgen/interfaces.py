@@ -79,6 +79,11 @@ class Compressor(ABC):
     brute_force: ClassVar[bool] = True
 
     @property
+    def library(self) -> str:
+        """The library that does the work, with its version: code lengths, and so predictions, depend on it."""
+        return "compgen's own code"
+
+    @property
     def spec(self) -> str:
         """The string that makes this compressor again: ``compgen.compressor(c.spec) == c``."""
         return _spec(self, self.name)
@@ -160,6 +165,11 @@ class Predictor(ABC):
     alphabet_size: int = 256
     #: Are the probabilities the same, to the last bit, on every machine and with any number of streams and threads?
     exact: bool = False
+    #: What the probabilities of a predictor that is not exact depend on beside its spec, in words: libraries and
+    #: versions, device. Archives record it, to say what differs when a block does not decode.
+    numerics: str = ""
+    #: SHA-256 of the weights (and tokenizer) in hexadecimal, for predictors that have any.
+    weights_sha256: str = ""
     #: Do streams that share a session run faster than alone? If not, jobs may take one stream each.
     batched: bool = True
 
@@ -200,6 +210,22 @@ class Predictor(ABC):
             if progress is not None:
                 progress(done + position + 1, total)
         return -numerics.log2(chosen)
+
+
+class BlockCoder(ABC):
+    """A predictor's own coder for whole blocks of bytes, where prediction and coding are fused into one kernel.
+
+    The code is about as long as the predictor's code lengths say; any string of bytes decodes to something, without
+    harm.
+    """
+
+    @abstractmethod
+    def encode_block(self, data: bytes) -> bytes:
+        """The code of at least one byte."""
+
+    @abstractmethod
+    def decode_block(self, code: bytes, length: int) -> bytes:
+        """The inverse, given the number of bytes."""
 
 
 @dataclass(frozen=True)

@@ -193,16 +193,26 @@ def _describe(choices: tuple[Any, ...]) -> str:
     return " or ".join(described)
 
 
-def compressor(spec: str | Compressor) -> Compressor:
+def compressor(spec: str | Compressor | Predictor) -> Compressor:
     """The compressor that a spec names, e.g. ``compressor("gzip:level=6")``; an object passes through.
 
-    Raises :class:`~compgen.errors.UsageError` for unknown names and parameters.
+    The name of a predictor gives the predictor as a compressor. Raises :class:`~compgen.errors.UsageError` for unknown
+    names and parameters.
     """
+    from compgen.bridge import as_compressor
+
     if isinstance(spec, Compressor):
         return spec
+    if isinstance(spec, Predictor):
+        return as_compressor(spec)
     parsed = parse_spec(spec)
-    made: Compressor = build(parsed, lookup(COMPRESSORS, parsed.name))
-    return made
+    name = parsed.name
+    if name in entries(COMPRESSORS):
+        made: Compressor = build(parsed, lookup(COMPRESSORS, name))
+        return made
+    if name in entries(PREDICTORS):
+        return as_compressor(predictor(spec))
+    raise UsageError(unknown_name("compressor", name, [*entries(COMPRESSORS), *entries(PREDICTORS)]))
 
 
 def predictor(spec: str | Predictor | Compressor) -> Predictor:

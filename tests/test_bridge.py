@@ -228,3 +228,96 @@ def test_public_names_are_there() -> None:
     with pytest.raises(AttributeError, match="no attribute"):
         compgen.nothing  # noqa: B018
     assert set(interfaces.__dict__) >= {"Compressor", "Predictor"}
+
+
+# The other direction: predictors as compressors.
+
+PREDICTORS = [
+    "uniform",
+    "order0",
+    "order3",
+    "order6",
+    "mix(order0,order2)",
+    "blend(order1,order2)",
+    "gzip",
+    "lzma2:preset=1",
+]
+DATA = {
+    "one byte": b"x",
+    "text": b"she sells sea shells by the sea shore, " * 3,
+    "all bytes": bytes(range(256)),
+    "zeros": bytes(300),
+}
+
+
+@pytest.mark.parametrize("spec", PREDICTORS)
+@pytest.mark.parametrize("kind", DATA)
+def test_predictors_compress(spec: str, kind: str) -> None:
+    compressor, data = compgen.as_compressor(compgen.predictor(spec)), DATA[kind]
+    if not compressor.predictor.exact:  # type: ignore[attr-defined]
+        data = data[:40]
+    code = compressor.compress(data)
+    assert compressor.decompress(code) == data
+    surplus_bits = 8 * (len(code) - 12) - compressor.code_length(data)
+    assert surplus_bits < 10
+    assert surplus_bits > -8 or kind == "zeros"  # the code ends where zeros would follow: here it is all zeros
+
+
+@pytest.mark.parametrize("spec", PREDICTORS)
+def test_there_and_back(spec: str) -> None:
+    predictor = compgen.predictor(spec)
+    compressor = compgen.as_compressor(predictor)
+    assert compgen.as_predictor(compressor) == predictor
+    assert compressor.spec == predictor.spec
+    assert pickle.loads(pickle.dumps(compressor)) == compressor
+    assert compressor.decompress(compressor.compress(b"")) == b""
+
+
+def test_compressors_by_the_names_of_predictors() -> None:
+    assert compgen.compressor("order3") == compgen.as_compressor(compgen.predictor("order3"))
+    assert compgen.compressor(compgen.predictor("order3")).spec == "order3"
+    assert compgen.predictor(compgen.compressor("order3")) == compgen.predictor("order3")
+
+
+@pytest.mark.parametrize("spec", ["order0", "order2", "mix(order0,order2)"])
+def test_continuations_of_a_predictor_as_compressor(spec: str) -> None:
+    compressor = compgen.compressor(spec)
+    state = compressor.continuations(b"abracadabra")
+    for byte in b"ab":
+        fork = state.fork()
+        lengths = state.lengths()
+        context = b"abracadabra" if byte == ord("a") else b"abracadabraa"
+        assert [lengths[b] for b in range(256)] == [compressor.code_length(context + bytes([b])) for b in range(256)]
+        np.testing.assert_array_equal(fork.lengths(), lengths)
+        state.push(byte)
+
+
+def test_damaged_codes_are_refused() -> None:
+    compressor = compgen.compressor("order2")
+    code = compressor.compress(DATA["text"])
+    for damaged in (b"", code[:11], code[:-1], code[:20] + b"?" + code[21:], b"\xff" * 8 + code[8:], bytes(11) + b"x"):
+        with pytest.raises(compgen.CorruptDataError):
+            compressor.decompress(damaged)
+
+
+@pytest.mark.parametrize("spec", ["order0", "order4"])
+def test_the_fused_coder_agrees_with_the_predictor(spec: str) -> None:
+    """Its frequencies are the session's probabilities: an Encoder driven by those makes the same code."""
+    from compgen.coding import Encoder
+
+    predictor, data = compgen.predictor(spec), DATA["text"]
+    assert isinstance(predictor, interfaces.BlockCoder)
+    session, encoder = predictor.session([b""]), Encoder()
+    for byte in data:
+        frequencies = session.frequencies()[0]  # type: ignore[attr-defined]
+        encoder.encode(byte, frequencies)
+        np.testing.assert_array_equal(session.probabilities()[0], frequencies / frequencies.sum())
+        session.push([byte])
+    assert predictor.encode_block(data) == encoder.finish()
+
+
+def test_the_fused_decoder_survives_garbage() -> None:
+    predictor = compgen.predictor("order5")
+    assert isinstance(predictor, interfaces.BlockCoder)
+    for code in (b"", b"\xff" * 50, np.random.default_rng(0).bytes(500)):
+        assert len(predictor.decode_block(code, 5000)) == 5000

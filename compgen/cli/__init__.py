@@ -16,11 +16,19 @@ from pathlib import Path
 import click
 
 from compgen import __version__
-from compgen.cli import interrupt, options
+from compgen.cli import interrupt, options, output
 from compgen.errors import CompgenError
 
 #: The module of each command, loaded when it is needed. (None is called ``list``: it would hide the builtin here.)
-COMMANDS = {"sample": "compgen.cli.sample", "predict": "compgen.cli.predict", "list": "compgen.cli.listing"}
+COMMANDS = {
+    "sample": "compgen.cli.sample",
+    "predict": "compgen.cli.predict",
+    "compress": "compgen.cli.compress",
+    "decompress": "compgen.cli.decompress",
+    "inspect": "compgen.cli.inspect",
+    "test": "compgen.cli.test",
+    "list": "compgen.cli.listing",
+}
 
 
 class _Commands(options.Described, click.Group):
@@ -53,6 +61,7 @@ def cli() -> None:
       compgen sample --compressor gzip --length 200
       compgen sample photo.png --compressor png --out continued.png
       compgen predict notes.txt --compressor lzma2
+      compgen compress notes.txt
       compgen list
     """
 
@@ -90,23 +99,19 @@ def _run(arguments: list[str], program: str = "compgen") -> int:
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else program
         return _fail(f"{error.format_message().rstrip('.')}; see {command} --help", 2)
-    except CompgenError as error:
-        return _fail(str(error), error.exit_code)
     except BrokenPipeError:
         _drop_stdout()
         return 141  # as if the signal SIGPIPE had ended us, like other programs in a pipe
     except OSError as error:
-        from compgen.files import reason
-
         _drop_stdout()
-        return _fail(f"{error.filename}: {reason(error)}" if error.filename else reason(error), 1)
-    except MemoryError:
-        return _fail("not enough memory for this input; give less of it", 1)
+        return _fail(error, 1)
+    except (CompgenError, MemoryError) as error:
+        return _fail(error, getattr(error, "exit_code", 1))
     return 0
 
 
-def _fail(message: str, code: int) -> int:
-    print("compgen: error:", " ".join(message.split()), file=sys.stderr)
+def _fail(error: Exception | str, code: int) -> int:
+    output.fail(error)
     return code
 
 

@@ -1,4 +1,4 @@
-"""Ctrl-C ends the program within a second, whatever it is doing.
+"""Ctrl-C, or a request to terminate, ends the program within a second, whatever it is doing.
 
 Python turns the signal into ``KeyboardInterrupt`` only between two of its own instructions, which may be a while off
 when a compiled function runs or a pool of workers is being closed. So a thread waits for the signal as well, on the
@@ -15,6 +15,8 @@ import sys
 import threading
 import time
 
+from compgen.files import discard_unfinished
+
 _GRACE_SECONDS = 0.7
 _announced = threading.Lock()
 
@@ -23,6 +25,7 @@ def arm() -> None:
     """Watch for Ctrl-C from now on. Does nothing outside the main thread, where signals are not handled."""
     if threading.current_thread() is not threading.main_thread():
         return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     reader, writer = socket.socketpair()
     writer.setblocking(False)
     signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
@@ -40,7 +43,7 @@ def announce() -> int:
 
 
 def _watch(reader: socket.socket, writer: socket.socket) -> None:
-    while signal.SIGINT not in reader.recv(64):
+    while not {signal.SIGINT, signal.SIGTERM} & set(reader.recv(64)):
         pass
     time.sleep(_GRACE_SECONDS)
     code = announce()
@@ -49,4 +52,5 @@ def _watch(reader: socket.socket, writer: socket.socket) -> None:
 
         for worker in multiprocessing.active_children():
             worker.terminate()
+    discard_unfinished()
     os._exit(code)

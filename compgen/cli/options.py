@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
+
+from compgen.cli import output
+from compgen.errors import CompgenError, UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -36,6 +39,12 @@ def _complete(*groups: str) -> Callable[[click.Context, click.Parameter, str], l
         return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
     return complete
+
+
+def predictor(text: str) -> Callable[[F], F]:
+    """``--predictor`` alone; compressors are predictors too."""
+    groups = ("compgen.predictors", "compgen.compressors")
+    return click.option("--predictor", metavar="SPEC", shell_complete=_complete(*groups), help=text)
 
 
 def models(multiple: bool) -> Callable[[F], F]:
@@ -67,6 +76,48 @@ def modality(function: F) -> F:
         shell_complete=_complete("compgen.samplers"),
         help="text, image, audio or bytes.  [default: what FILE's first bytes say, else text]",
     )(function)
+
+
+class Size(click.ParamType):
+    """A number of bytes: 65536, 64K, 64KiB, 16M, 1G."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Bytes as int."""
+        if isinstance(value, int):
+            return value
+        match = re.fullmatch(r"(\d{1,18})(?:([KMG])(?:i?B)?)?", str(value).strip(), re.IGNORECASE)
+        if match is None:
+            self.fail(f"{value!r} is not a size; give bytes, or as in 64K, 16M or 1G", param, ctx)
+        return int(match[1]) * 1024 ** " KMG".index((match[2] or " ").upper())
+
+
+def loudness(function: F) -> F:
+    """``--verbose`` and ``--quiet``."""
+    function = click.option("-q", "--quiet", is_flag=True, help="No progress bar and no summary on a terminal.")(
+        function
+    )
+    return click.option("-v", "--verbose", is_flag=True, help="Say the summary even where there is no terminal.")(
+        function
+    )
+
+
+def for_each(names: Sequence[str], work: Callable[[str], object]) -> None:
+    """Do something with each file. One that fails costs one line and, in the end, exit code 1; the others go on."""
+    failed = False
+    for name in names:
+        try:
+            work(name)
+        except (UsageError, BrokenPipeError):
+            raise  # would be the same for all others
+        except (CompgenError, OSError, MemoryError) as error:
+            if len(names) == 1:
+                raise
+            output.fail(error)
+            failed = True
+    if failed:
+        raise click.exceptions.Exit(1)
 
 
 def workers(function: F) -> F:

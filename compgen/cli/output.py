@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rich.progress import ProgressColumn
     from rich.table import Table
 
     from compgen.interfaces import Progress
@@ -55,6 +56,23 @@ def note(message: str) -> None:
         print(f"compgen: {message}", file=sys.stderr)
 
 
+def fail(error: BaseException | str) -> None:
+    """Say in one line on stderr what went wrong. Nothing in it can steer a terminal: it may quote hostile input."""
+    from compgen.files import reason
+
+    text = str(error)
+    if isinstance(error, MemoryError):
+        text = "not enough memory for this input; give less of it"
+    elif isinstance(error, OSError):
+        text = f"{error.filename}: {reason(error)}" if error.filename else reason(error)
+    print("compgen: error:", printable(" ".join(text.split())), file=sys.stderr)
+
+
+def printable(text: str) -> str:
+    """Text without characters that could steer a terminal or that cannot be written as UTF-8."""
+    return readable(text.encode("utf-8", "surrogateescape"))
+
+
 def readable(data: bytes) -> str:
     """Bytes for a terminal: UTF-8 where it is valid; what could steer the terminal is written as ``\\xNN``."""
     text = data.decode("utf-8", errors="backslashreplace")
@@ -62,20 +80,26 @@ def readable(data: bytes) -> str:
 
 
 @contextmanager
-def progress(what: str) -> Iterator[Progress | None]:
-    """A progress bar on stderr while the block runs; None where stderr is no terminal."""
-    if not sys.stderr.isatty():
+def progress(what: str, *, of_bytes: bool = False, quiet: bool = False) -> Iterator[Progress | None]:
+    """A progress bar on stderr while the block runs; None where stderr is no terminal. A total of 0 is unknown."""
+    if quiet or not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(None, style="bright_black", complete_style="cyan", finished_style="cyan"),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(compact=True),
+        *_measures(of_bytes),
+        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True, expand=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        task = bar.add_task(printable(what), total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total or None)
+
+
+def _measures(of_bytes: bool) -> tuple[ProgressColumn, ...]:
+    from rich.progress import DownloadColumn, MofNCompleteColumn, TransferSpeedColumn
+
+    return (DownloadColumn(), TransferSpeedColumn()) if of_bytes else (MofNCompleteColumn(),)

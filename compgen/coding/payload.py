@@ -11,10 +11,13 @@ that even predictors that are not exact find the same probabilities again on the
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from compgen.coding.batch import BatchDecoder, BatchEncoder
 from compgen.errors import CorruptDataError, UsageError
-from compgen.interfaces import BlockCoder, IntArray, Predictor
+from compgen.interfaces import BlockCoder, Predictor
+
+Bytes = npt.NDArray[np.uint8]
 
 #: Of the quantised probabilities: the floor of 2**-24 costs 256 symbols 0.00002 bits a byte.
 PRECISION_BITS = 24
@@ -25,12 +28,12 @@ def encode_block(predictor: Predictor, data: bytes, streams: int = 1) -> bytes:
     if isinstance(predictor, BlockCoder):
         return predictor.encode_block(data)
     _require_bytes(predictor)
-    parts = _parts(np.frombuffer(data, np.uint8).astype(np.int64), streams)
+    parts = _parts(np.frombuffer(data, np.uint8), streams)
     encoder = BatchEncoder(len(parts), PRECISION_BITS)
     session = predictor.session([b""] * len(parts))
     for step in range(len(parts[0])):
         going = [i for i, part in enumerate(parts) if step < len(part)]
-        symbols = np.array([parts[i][step] for i in going])
+        symbols = np.array([parts[i][step] for i in going], np.int64)
         encoder.encode(symbols, session.probabilities()[going], going)
         if step + 1 < len(parts[0]):
             session.push(symbols)
@@ -45,7 +48,7 @@ def decode_block(predictor: Predictor, code: bytes, length: int, streams: int = 
     if isinstance(predictor, BlockCoder):
         return predictor.decode_block(code, length)
     _require_bytes(predictor)
-    parts = _parts(np.zeros(length, np.int64), streams)
+    parts = _parts(np.zeros(length, np.uint8), streams)
     decoder = BatchDecoder(_split_codes(code, len(parts)), PRECISION_BITS)
     session = predictor.session([b""] * len(parts))
     for step in range(len(parts[0])):
@@ -55,7 +58,7 @@ def decode_block(predictor: Predictor, code: bytes, length: int, streams: int = 
             parts[i][step] = symbol
         if step + 1 < len(parts[0]):
             session.push(symbols)
-    return np.concatenate(parts).astype(np.uint8).tobytes()
+    return np.concatenate(parts).tobytes()
 
 
 def _require_bytes(predictor: Predictor) -> None:
@@ -65,7 +68,7 @@ def _require_bytes(predictor: Predictor) -> None:
         )
 
 
-def _parts(symbols: IntArray, streams: int) -> list[IntArray]:
+def _parts(symbols: Bytes, streams: int) -> list[Bytes]:
     """Contiguous parts, the longer ones first, none of them empty; lengths differ by one at most."""
     return np.array_split(symbols, max(1, min(streams, len(symbols))))
 

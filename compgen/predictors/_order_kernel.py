@@ -12,12 +12,10 @@ All arithmetic is on int64 and stays under 2**56, whatever the data; see ``order
 
 from __future__ import annotations
 
-from typing import Any
-
-import numba
 import numpy as np
 
-_jit: Any = numba.njit(cache=True, nogil=True)
+from compgen.coding._kernel import END, OFFSET, POSITION, WIDTH, follow, target_of
+from compgen.jit import kernel
 
 SYMBOL, COUNT, CHILD, SIBLING = 0, 1, 2, 3
 USED, ORDER, CONTEXTS = 0, 1, 2
@@ -34,7 +32,7 @@ DISCOUNTS = 4
 MAX_NODES = 2**22
 
 
-@_jit
+@kernel
 def frequencies(nodes, state, discounts, out):  # type: ignore[no-untyped-def]
     """Write the frequencies of the 256 symbols to ``out``, int64 ``(256,)``; returns their sum."""
     for symbol in range(256):
@@ -68,7 +66,7 @@ def frequencies(nodes, state, discounts, out):  # type: ignore[no-untyped-def]
     return total
 
 
-@_jit
+@kernel
 def _count(nodes, context, node):  # type: ignore[no-untyped-def]
     """Count ``node`` once more; keep the counts of its context small enough to follow changing data."""
     nodes[node, COUNT] += 1
@@ -79,7 +77,7 @@ def _count(nodes, context, node):  # type: ignore[no-untyped-def]
             node = nodes[node, SIBLING]
 
 
-@_jit
+@kernel
 def _push(nodes, state, depth, symbol):  # type: ignore[no-untyped-def]
     """Learn one symbol and move the contexts on. ``nodes`` has room for ``depth + 1`` more."""
     counting = True
@@ -106,7 +104,7 @@ def _push(nodes, state, depth, symbol):  # type: ignore[no-untyped-def]
     state[ORDER] = min(longest + 1, depth)
 
 
-@_jit
+@kernel
 def _make_room(nodes, state, depth):  # type: ignore[no-untyped-def]
     """Is there room for one more symbol? Starts afresh at MAX_NODES."""
     if state[USED] + depth + 1 > MAX_NODES:
@@ -116,7 +114,7 @@ def _make_room(nodes, state, depth):  # type: ignore[no-untyped-def]
     return state[USED] + depth + 1 <= len(nodes)
 
 
-@_jit
+@kernel
 def learn(nodes, state, depth, symbols):  # type: ignore[no-untyped-def]
     """Learn symbols, uint8 ``(n,)``, as far as there is room for new nodes; returns how many were learnt."""
     for position in range(len(symbols)):
@@ -126,14 +124,46 @@ def learn(nodes, state, depth, symbols):  # type: ignore[no-untyped-def]
     return len(symbols)
 
 
-@_jit
+@kernel
 def score(nodes, state, depth, discounts, symbols, out):  # type: ignore[no-untyped-def]
-    """As :func:`learn`, and write each symbol's frequency and the sum of all to ``out``, int64 ``(n, 2)``."""
+    """As :func:`learn`, and write each symbol's place to ``out``, int64 ``(n, 3)``.
+
+    Its place is the sum of the frequencies before it, its frequency, and the sum of all.
+    """
     table = np.empty(256, dtype=np.int64)
     for position in range(len(symbols)):
         if not _make_room(nodes, state, depth):
             return position
-        out[position, 1] = frequencies(nodes, state, discounts, table)
-        out[position, 0] = table[symbols[position]]
+        out[position, 2] = frequencies(nodes, state, discounts, table)
+        out[position, 1] = table[symbols[position]]
+        start = 0
+        for symbol in range(symbols[position]):
+            start += table[symbol]
+        out[position, 0] = start
         _push(nodes, state, depth, symbols[position])
     return len(symbols)
+
+
+@kernel
+def decode(nodes, state, depth, discounts, coder, code, out):  # type: ignore[no-untyped-def]
+    """As :func:`learn` with the symbols that a decoder finds, written to ``out``, uint8 ``(n,)``.
+
+    ``coder`` and ``code`` are the ``states`` and ``data`` of a ``DecoderStates`` of one stream.
+    """
+    table = np.empty(256, dtype=np.int64)
+    for position in range(len(out)):
+        if not _make_room(nodes, state, depth):
+            return position
+        total = frequencies(nodes, state, discounts, table)
+        offset, width, place = coder[0, OFFSET], coder[0, WIDTH], coder[0, POSITION]
+        unit = width // total
+        target = target_of(offset, unit, total)
+        symbol, start = 0, 0
+        while start + table[symbol] <= target:
+            start += table[symbol]
+            symbol += 1
+        offset, width, place = follow(offset, width, place, coder[0, END], code, unit, start, table[symbol], total)
+        coder[0, OFFSET], coder[0, WIDTH], coder[0, POSITION] = offset, width, place
+        out[position] = symbol
+        _push(nodes, state, depth, np.uint8(symbol))
+    return len(out)

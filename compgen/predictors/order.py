@@ -31,7 +31,8 @@ import numpy as np
 import numpy.typing as npt
 
 from compgen import numerics
-from compgen.interfaces import FloatArray, IntArray, Predictor, Progress, Session, Symbols, symbol_array
+from compgen.coding.arithmetic import DecoderStates, Encoder
+from compgen.interfaces import BlockCoder, FloatArray, IntArray, Predictor, Progress, Session, Symbols, symbol_array
 from compgen.predictors import _order_kernel as kernel
 
 #: Discounts in 64ths: by order, then for contexts with several successors and with one, by count (1, 2, 3, 4 and more).
@@ -49,9 +50,12 @@ DISCOUNTS: IntArray = np.array(
     dtype=np.int64,
 )
 
+#: So many bytes are scored, 24 bytes of memory each, before they are coded.
+_SCORED_BYTES = 1 << 20
+
 
 @dataclass(frozen=True)
-class _OrderN(Predictor):
+class _OrderN(Predictor, BlockCoder):
     """A byte-context model; the subclasses fix its order. See the module."""
 
     depth: ClassVar[int]
@@ -77,10 +81,21 @@ class _OrderN(Predictor):
             tree = _Tree(self.depth)
             tree.learn(_as_bytes(context))
             counted = tree.score(_as_bytes(stream))
-            lengths.append(-numerics.log2(counted[:, 0] / counted[:, 1]))
+            lengths.append(-numerics.log2(counted[:, 1] / counted[:, 2]))
             if progress is not None:
                 progress(sum(map(len, lengths)), sum(map(len, streams)))
         return lengths
+
+    def encode_block(self, data: bytes) -> bytes:
+        """See :meth:`BlockCoder.encode_block`: one stream, coded with the frequencies as they are."""
+        tree, encoder = _Tree(self.depth), Encoder()
+        for start in range(0, len(data), _SCORED_BYTES):
+            encoder.encode_intervals(tree.score(_as_bytes(data[start : start + _SCORED_BYTES])))
+        return encoder.finish()
+
+    def decode_block(self, code: bytes, length: int) -> bytes:
+        """See :meth:`BlockCoder.decode_block`."""
+        return _Tree(self.depth).decode(DecoderStates([code], None), length).tobytes()
 
 
 class _Tree:
@@ -105,14 +120,24 @@ class _Tree:
             done += kernel.learn(self._nodes, self._state, self._depth, symbols[done:])
 
     def score(self, symbols: npt.NDArray[np.uint8]) -> IntArray:
-        """(frequency, sum of frequencies) of each symbol, int64 ``(n, 2)``, learning as it goes."""
-        counted = np.empty((len(symbols), 2), dtype=np.int64)
+        """(frequencies before it, its own, all) of each symbol, int64 ``(n, 3)``, learning as it goes."""
+        counted = np.empty((len(symbols), 3), dtype=np.int64)
         done = kernel.score(self._nodes, self._state, self._depth, DISCOUNTS, symbols, counted)
         while done < len(symbols):
             self._grow()
             rest = counted[done:]
             done += kernel.score(self._nodes, self._state, self._depth, DISCOUNTS, symbols[done:], rest)
         return counted
+
+    def decode(self, coder: DecoderStates, length: int) -> npt.NDArray[np.uint8]:
+        """The next symbols ``(length,)`` of a code, learning as it goes."""
+        symbols = np.empty(length, dtype=np.uint8)
+        model = (self._state, self._depth, DISCOUNTS, coder.states, coder.data)
+        done = kernel.decode(self._nodes, *model, symbols)
+        while done < length:
+            self._grow()
+            done += kernel.decode(self._nodes, *model, symbols[done:])
+        return symbols
 
     def fork(self) -> _Tree:
         copy = _Tree(self._depth)
@@ -132,10 +157,16 @@ class _OrderSession(Session):
     def __init__(self, streams: list[_Tree]) -> None:
         self._streams = streams
 
-    def probabilities(self) -> FloatArray:
+    def frequencies(self) -> IntArray:
+        """The frequencies behind the probabilities, int64 ``(streams, 256)``."""
         rows = np.empty((len(self._streams), 256), dtype=np.int64)
-        totals = [stream.frequencies(row) for stream, row in zip(self._streams, rows, strict=True)]
-        probabilities: FloatArray = rows / np.array(totals, dtype=np.int64)[:, None]
+        for stream, row in zip(self._streams, rows, strict=True):
+            stream.frequencies(row)
+        return rows
+
+    def probabilities(self) -> FloatArray:
+        rows = self.frequencies()
+        probabilities: FloatArray = rows / rows.sum(axis=1, keepdims=True)
         return probabilities
 
     def push(self, symbols: Symbols) -> None:
