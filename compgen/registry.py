@@ -199,20 +199,10 @@ def compressor(spec: str | Compressor | Predictor) -> Compressor:
     The name of a predictor gives the predictor as a compressor. Raises :class:`~compgen.errors.UsageError` for unknown
     names and parameters.
     """
-    from compgen.bridge import as_compressor
+    from compgen.bridge import as_compressor  # here, as it brings compiled code
 
-    if isinstance(spec, Compressor):
-        return spec
-    if isinstance(spec, Predictor):
-        return as_compressor(spec)
-    parsed = parse_spec(spec)
-    name = parsed.name
-    if name in entries(COMPRESSORS):
-        made: Compressor = build(parsed, lookup(COMPRESSORS, name))
-        return made
-    if name in entries(PREDICTORS):
-        return as_compressor(predictor(spec))
-    raise UsageError(unknown_name("compressor", name, [*entries(COMPRESSORS), *entries(PREDICTORS)]))
+    made = _make(spec, COMPRESSORS, PREDICTORS) if isinstance(spec, str) else spec
+    return as_compressor(made) if isinstance(made, Predictor) else made
 
 
 def predictor(spec: str | Predictor | Compressor) -> Predictor:
@@ -222,18 +212,18 @@ def predictor(spec: str | Predictor | Compressor) -> Predictor:
     """
     from compgen.bridge import as_predictor
 
-    if isinstance(spec, Predictor):
-        return spec
-    if isinstance(spec, Compressor):
-        return as_predictor(spec)
-    parsed = parse_spec(spec)
-    name = parsed.name
-    if name in entries(PREDICTORS):
-        made: Predictor = build(parsed, lookup(PREDICTORS, name))
-        return made
-    if name in entries(COMPRESSORS):
-        return as_predictor(compressor(spec))
-    raise UsageError(unknown_name("predictor", name, [*entries(PREDICTORS), *entries(COMPRESSORS)]))
+    made = _make(spec, PREDICTORS, COMPRESSORS) if isinstance(spec, str) else spec
+    return as_predictor(made) if isinstance(made, Compressor) else made
+
+
+def _make(text: str, *groups: str) -> Predictor | Compressor:
+    """What a spec names in the first of the groups that has its name."""
+    spec = parse_spec(text)
+    for group in groups:
+        if spec.name in entries(group):
+            made: Predictor | Compressor = build(spec, lookup(group, spec.name))
+            return made
+    raise UsageError(unknown_name(_KINDS[groups[0]], spec.name, [name for group in groups for name in entries(group)]))
 
 
 def sampler(name: str, **parameters: Any) -> Sampler:
