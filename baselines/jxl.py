@@ -52,6 +52,7 @@ class Jxl(Compressor):
     @property
     def library(self) -> str:
         """See :attr:`Compressor.library`."""
+        _package()
         return f"pillow-jxl-plugin {version('pillow-jxl-plugin')}"
 
     def compress(self, data: bytes) -> bytes:

@@ -59,6 +59,7 @@ class Ppmd(Compressor):
     @property
     def library(self) -> str:
         """See :attr:`Compressor.library`."""
+        _package()
         return f"pyppmd {version('pyppmd')}"
 
     def compress(self, data: bytes) -> bytes:

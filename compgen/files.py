@@ -188,7 +188,7 @@ def reading(name: str) -> Iterator[Input]:
         yield Input(name, sys.stdin.buffer)
         return
     with _saying(f"cannot read {name}"):
-        file = Path(name).open("rb")
+        file = Path(name).open("rb")  # noqa: SIM115  closed below: what reads it has errors of its own
     with file:
         yield Input(name, file)
 

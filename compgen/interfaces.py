@@ -26,6 +26,8 @@ from compgen.numerics import IntArray as IntArray
 Symbols = bytes | bytearray | Sequence[int] | npt.NDArray[np.integer]
 #: Called as work goes on with (steps done, steps in all).
 Progress = Callable[[int, int], None]
+#: Called as work goes on with the bytes done.
+Done = Callable[[int], None]
 
 
 def symbol_array(symbols: Symbols) -> IntArray:
@@ -220,11 +222,11 @@ class BlockCoder(ABC):
     """
 
     @abstractmethod
-    def encode_block(self, data: bytes) -> bytes:
+    def encode_block(self, data: bytes, done: Done | None = None) -> bytes:
         """The code of at least one byte."""
 
     @abstractmethod
-    def decode_block(self, code: bytes, length: int) -> bytes:
+    def decode_block(self, code: bytes, length: int, done: Done | None = None) -> bytes:
         """The inverse, given the number of bytes."""
 
 

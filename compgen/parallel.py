@@ -174,8 +174,13 @@ def _loky_pool(n_jobs: int) -> Executor:
     """The pool that joblib itself uses for this many jobs; made on first use, kept for the next ``jobs`` block."""
     from joblib.externals.loky import get_reusable_executor
 
-    executor: Executor = get_reusable_executor(max_workers=n_jobs, timeout=300)
+    executor: Executor = get_reusable_executor(max_workers=n_jobs, timeout=300, initializer=_ignore_interrupts)
     return executor
+
+
+def _ignore_interrupts() -> None:
+    """A worker leaves Ctrl-C to the process that started it, which ends its workers without a traceback from each."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _kill_loky(executor: Any) -> None:

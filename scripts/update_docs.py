@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ("README.md", "docs/sampling.md", "docs/plugins.md", "docs/parallel.md")
+PAGES = ("README.md", "docs/compressing.md", "docs/sampling.md", "docs/plugins.md", "docs/parallel.md")
 _BLOCK = re.compile(r"^(?P<skip><!-- not run: .+ -->\n)?```(?P<kind>\w+)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 #: Wall-clock times, which differ from run to run: the last column of a table of scores.
 _SECONDS = re.compile(r" +\d+\.\d$", re.MULTILINE)
@@ -42,6 +42,7 @@ def prepare(folder: Path) -> None:
     import compgen.datasets
 
     (folder / "notes.txt").write_bytes(compgen.datasets.default_context())
+    os.utime(folder / "notes.txt", (1_577_934_245, 1_577_934_245))
     y, x = np.mgrid[:24, :32]
     Image.fromarray(((3 * x + 5 * y + 90 * (x > y)) % 256).astype(np.uint8)).save(folder / "photo.png")
     t = np.arange(1600)
@@ -134,10 +135,11 @@ _COMMAND_NOTES = """
 | 0 | done |
 | 1 | the data cannot be used, or something it needs is missing; one line on standard error |
 | 2 | wrong usage; one line on standard error |
-| 130 | interrupted with Ctrl-C; no file under the final name |
+| 130 | interrupted with Ctrl-C, or asked to terminate; no file under the final name |
 | 141 | the reader of standard output went away |
 
-Output files are written under a temporary name and renamed when they are whole.
+Output files are written under a temporary name and renamed when they are whole. Several files on one line: one that
+fails is one line on standard error, the others go on, and the exit code is 1 at the end.
 
 ## Shell completion
 
@@ -158,7 +160,7 @@ need. A function in `~/.bashrc` gives both what is theirs:
 ```text
 compgen() {
     case "$1" in
-        sample|predict|list|--*) env compgen "$@" ;;
+        sample|predict|compress|decompress|inspect|test|list|--*) env compgen "$@" ;;
         *) builtin compgen "$@" ;;
     esac
 }
@@ -179,8 +181,12 @@ writes the whole container, which other programs can read.
 
 def outdated(folder: Path) -> dict[Path, str]:
     """The pages that are not as they should be, with what they should be."""
-    prepare(folder)
-    wanted = {ROOT / name: updated((ROOT / name).read_text(encoding="utf-8"), folder) for name in PAGES}
+    wanted = {}
+    for number, name in enumerate(PAGES):  # each in a folder of its own, as in the tests
+        own = folder / str(number)
+        own.mkdir()
+        prepare(own)
+        wanted[ROOT / name] = updated((ROOT / name).read_text(encoding="utf-8"), own)
     wanted[ROOT / "docs/cli.md"] = command_reference()
     wanted[ROOT / "docs/codecs.md"] = codec_reference()
     return {

@@ -23,7 +23,9 @@ def docs() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/sampling.md", "docs/plugins.md", "docs/parallel.md"])
+@pytest.mark.parametrize(
+    "name", ["README.md", "docs/compressing.md", "docs/sampling.md", "docs/plugins.md", "docs/parallel.md"]
+)
 def test_examples_run_and_print_what_is_shown(
     name: str, docs: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,8 +23,8 @@ from compgen.errors import BadInputError, CompgenError, UsageError
 from compgen.interfaces import Compressor, Predictor, Progress
 
 SUFFIX = ".cgz"
-#: Bytes that are read at once.
-_PIECE_BYTES = 1 << 20
+#: Bytes that are read at once: few, so that progress is told often.
+_PIECE_BYTES = 1 << 16
 
 Model = Predictor | Compressor | str
 
@@ -81,23 +81,31 @@ def compress_file(
     Raises :class:`~compgen.errors.CompgenError`.
     """
     target = compressed_name(source) if target is None else target
-    if remove and "-" in (source, target):
-        raise UsageError("--rm needs a file on both sides; a stream cannot be removed or looked at again")
+    _require_removable(remove, source, target)
+    progress = progress or _nobody
     start = time.perf_counter()
     with files.reading(source) as data:
+        progress(0, data.size or 0)
         _require_another(data, target)
         name, mtime = _origin(source, data)
-        with _writing(target, force, data) as out, _naming(data.label):
-            settings = {"block_bytes": block_bytes, "streams": streams, "verify": verify}
-            with ArchiveWriter(out, predictor, **settings, name=name, mtime=mtime) as writer:
-                while piece := data.read(_PIECE_BYTES):
-                    writer.write(piece)
-                    if progress is not None:
-                        progress(writer.data_bytes, data.size or 0)
+        with (
+            _writing(target, force, data) as out,
+            _naming(data.label),
+            ArchiveWriter(
+                out,
+                predictor,
+                block_bytes=block_bytes,
+                streams=streams,
+                verify=verify,
+                name=name,
+                mtime=mtime,
+                done=lambda count: progress(count, data.size or 0),
+            ) as writer,
+        ):
+            while piece := data.read(_PIECE_BYTES):
+                writer.write(piece)
         if remove:
-            if data.has_changed():
-                raise BadInputError(f"{source} was changed while it was compressed; it is kept, and so is {target}")
-            Path(source).unlink()
+            _remove(source, data)
     seconds = time.perf_counter() - start
     return Report(source, target, writer.header.spec, writer.data_bytes, writer.archive_bytes, seconds)
 
@@ -108,6 +116,7 @@ def decompress_file(
     predictor: Model | None = None,
     *,
     force: bool = False,
+    remove: bool = False,
     progress: Progress | None = None,
 ) -> Report:
     """Decompress an archive; without ``target``, to its own name without ``.cgz``, whatever name it says it has.
@@ -118,6 +127,7 @@ def decompress_file(
     Raises :class:`~compgen.errors.CompgenError`; what was written to standard output until then is right.
     """
     target = decompressed_name(source) if target is None else target
+    _require_removable(remove, source, target)
     start = time.perf_counter()
     with files.reading(source) as archive:
         _require_another(archive, target)
@@ -125,10 +135,12 @@ def decompress_file(
             reader = ArchiveReader(cast("BinaryIO", archive), predictor)
         with _writing(target, force, archive, reader.header.mtime) as out, _naming(archive.label):
             data_bytes = _decode(reader, archive, out, progress)
+        if remove:
+            _remove(source, archive)
     return Report(source, target, reader.header.spec, data_bytes, archive.count, time.perf_counter() - start)
 
 
-def test_file(source: str, predictor: Model | None = None, *, progress: Progress | None = None) -> Report:
+def check_file(source: str, predictor: Model | None = None, *, progress: Progress | None = None) -> Report:
     """Decompress an archive to nowhere. Raises :class:`~compgen.errors.CompgenError` if anything is wrong with it."""
     start = time.perf_counter()
     with files.reading(source) as archive, _naming(archive.label):
@@ -178,14 +190,19 @@ def decompressed_name(source: str) -> str:
 
 def _decode(reader: ArchiveReader, archive: files.Input, out: BinaryIO | None, progress: Progress | None) -> int:
     """Copy all that a reader has, to nowhere without ``out``; returns how many bytes that is."""
+    progress = progress or _nobody
     count = 0
+    progress(0, archive.size or 0)
     while piece := reader.read1(_PIECE_BYTES):
         count += len(piece)
         if out is not None:
             out.write(piece)
-        if progress is not None:
-            progress(archive.count, archive.size or 0)
+        progress(archive.count, archive.size or 0)
     return count
+
+
+def _nobody(_done: int, _total: int) -> None:
+    """Who listens where nobody asked for progress."""
 
 
 def _origin(source: str, data: files.Input) -> tuple[str, int | None]:
@@ -221,6 +238,22 @@ def _require_another(source: files.Input, target: str) -> None:
         same = source.size is not None and os.path.samestat(source.status, os.fstat(sys.stdout.fileno()))
     if same and source.size is not None:
         raise UsageError(f"the output is the input itself, {source.label}; choose another name")
+
+
+def _require_removable(remove: bool, source: str, target: str) -> None:
+    if remove and ("-" in (source, target) or (Path(target).exists() and not Path(target).is_file())):
+        raise UsageError("--rm needs a file on both sides: it deletes one only when the other is on the disk")
+
+
+def _remove(source: str, opened: files.Input) -> None:
+    """Delete an input whose output is safe, if it is still what was read."""
+    path = Path(source)
+    if opened.has_changed() or not opened.is_same_as(path):
+        raise BadInputError(f"{source} was changed while it was read; it is kept, and so is the output")
+    try:
+        path.unlink()
+    except OSError as error:
+        raise BadInputError(f"cannot delete {source}: {files.reason(error)}; the output is whole") from None
 
 
 @contextmanager

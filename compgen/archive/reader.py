@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import re
 import zlib
 from collections import deque
@@ -83,6 +84,8 @@ class ArchiveReader(io.BufferedIOBase):
 
     def read1(self, size: int = -1, /) -> bytes:
         """Up to ``size`` bytes of one block."""
+        if self.closed:
+            raise ValueError("read from a closed archive")
         if not self._ready and (self._failure or not self._ended):
             self._decode_or_fail()
         if not self._ready:
@@ -164,7 +167,7 @@ def _check_end(end: form.End, blocks: int, data_bytes: int, file: form.Readable)
 def _predictor_of(header: form.Header, given: Predictor | Compressor | str | None) -> Predictor:
     try:
         if given is None:
-            _require_harmless(header.spec)
+            _require_harmless(header.spec, header.streams)
         predictor = registry.predictor(header.spec if given is None else given)
     except UsageError as error:
         raise CompgenError(f"the archive needs the predictor {header.spec!r}: {error}") from None
@@ -179,18 +182,23 @@ def _predictor_of(header: form.Header, given: Predictor | Compressor | str | Non
 
 
 #: An archive may come from anybody: what its spec may ask for.
-_MAX_NESTING, _MAX_PARTS, _MAX_NUMBER = 4, 64, 1 << 28
+_MAX_NESTING, _MAX_COMMAS, _MAX_NUMBER, _MAX_MODELS = 4, 64, 1 << 28, 4096
 _WORD = re.compile("[A-Za-z][A-Za-z0-9_]*")
 
 
-def _require_harmless(text: str) -> None:
-    """Raise for a spec that names a file, is nested without end, or has boundless numbers (bytes of memory, say)."""
-    if text.count("(") > _MAX_NESTING or text.count(",") > _MAX_PARTS:
+def _require_harmless(text: str, streams: int) -> None:
+    """Raise for a spec that names a file, is nested without end, or asks for memory without measure."""
+    trust = f"if you trust it, name it with --predictor {text}"
+    depths = itertools.accumulate((character == "(") - (character == ")") for character in text)
+    if max(depths, default=0) > _MAX_NESTING or text.count(",") > _MAX_COMMAS:
         raise CorruptDataError("the archive's predictor is too complicated to be true")
-    pending = [registry.parse_spec(text)]
+    pending, models = [registry.parse_spec(text)], 0
     while pending:
         spec = pending.pop()
         pending += spec.parts
+        models += streams
+        if models > _MAX_MODELS:
+            raise CompgenError(f"the archive's predictor wants a model for each of {streams} streams and part; {trust}")
         if spec.values:
             raise CompgenError(
                 f"the archive was made with {text!r}, and no path from an archive is followed; "
@@ -198,9 +206,7 @@ def _require_harmless(text: str) -> None:
             )
         for key, value in spec.options:
             if not _is_harmless(value):
-                raise CompgenError(
-                    f"the archive's predictor wants {key}={value}; if you trust it, name it with --predictor {text}"
-                )
+                raise CompgenError(f"the archive's predictor wants {key}={value}; {trust}")
 
 
 def _is_harmless(value: str) -> bool:

@@ -11,7 +11,7 @@ from compgen import parallel, registry
 from compgen.archive import format as form
 from compgen.coding.payload import decode_block, encode_block
 from compgen.errors import CompgenError, CorruptDataError, UsageError
-from compgen.interfaces import Compressor, Predictor
+from compgen.interfaces import Compressor, Done, Predictor
 
 #: What ``compgen compress`` uses unless told otherwise.
 DEFAULT_PREDICTOR = "order5"
@@ -42,6 +42,7 @@ class ArchiveWriter(io.BufferedIOBase):
     - ``verify``: decode each block again before it is written, and raise :class:`~compgen.errors.CompgenError` if it
       does not come out the same.
     - ``name``, ``mtime``: of the original file, for information.
+    - ``done`` is called with the bytes of data coded so far, also within a block where there is one job.
 
     At most ``jobs`` blocks, their codes and the predictor's own state are in memory. :meth:`close` writes the end
     without which no reader takes the archive for whole; after an exception in a ``with`` block, or in :meth:`write`, it
@@ -58,6 +59,7 @@ class ArchiveWriter(io.BufferedIOBase):
         verify: bool = True,
         name: str = "",
         mtime: int | None = None,
+        done: Done | None = None,
     ) -> None:
         if not 1 <= block_bytes <= form.MAX_BLOCK_BYTES:
             raise UsageError(f"block size must be from 1 to {form.MAX_BLOCK_BYTES} bytes, not {block_bytes}")
@@ -69,6 +71,7 @@ class ArchiveWriter(io.BufferedIOBase):
         spec, numerics = self._predictor.spec, self._predictor.numerics
         self.header = form.Header(spec, block_bytes, streams, numerics, self._predictor.weights_sha256, name, mtime)
         self._file = file
+        self._done = done
         self._verify = verify
         self._pending = bytearray()
         self._digest = hashlib.blake2b(digest_size=form.DIGEST_BYTES)
@@ -119,7 +122,8 @@ class ArchiveWriter(io.BufferedIOBase):
         self._whole = False  # an error on the way leaves data out, even if somebody catches it
         chunks = [bytes(self._pending[start : min(start + size, count)]) for start in range(0, count, size)]
         del self._pending[:count]
-        tasks = [(self._predictor, chunk, self.header.streams, self._verify) for chunk in chunks]
+        within = self._tell if self._done is not None and parallel.n_jobs() == 1 else None
+        tasks = [(self._predictor, chunk, self.header.streams, self._verify, within) for chunk in chunks]
         for chunk, code in zip(chunks, parallel.run(_block_code, tasks), strict=True):
             kind, code = (form.STORED, chunk) if code is None else (form.CODED, code)
             crcs = zlib.crc32(code), zlib.crc32(chunk)
@@ -127,19 +131,28 @@ class ArchiveWriter(io.BufferedIOBase):
             self._blocks += 1
             self.data_bytes += len(chunk)
             self._digest.update(chunk)
+            self._tell(0)
         self._whole = True
+
+    def _tell(self, count: int) -> None:
+        """How far coding has come: all that is written, and ``count`` bytes of the block in work."""
+        if self._done is not None:
+            self._done(self.data_bytes + count)
 
     def _put(self, data: bytes) -> None:
         self._file.write(data)
         self.archive_bytes += len(data)
 
 
-def _block_code(predictor: Predictor, data: bytes, streams: int, verify: bool) -> bytes | None:
+def _block_code(predictor: Predictor, data: bytes, streams: int, verify: bool, done: Done | None) -> bytes | None:
     """The code of a block, None if it is no shorter than the data."""
-    code = encode_block(predictor, data, streams)
+    encoded = verified = done
+    if done is not None and verify:  # which is half of the work
+        encoded, verified = (lambda count: done(count // 2)), (lambda count: done((len(data) + count) // 2))
+    code = encode_block(predictor, data, streams, encoded)
     if len(code) >= len(data):
         return None
-    if verify and not _decodes_to(predictor, code, data, streams):
+    if verify and not _decodes_to(predictor, code, data, streams, verified):
         raise CompgenError(
             f"{predictor.spec} does not give the same probabilities twice here, so what it codes cannot be decoded; "
             "nothing was written: use another predictor"
@@ -147,8 +160,8 @@ def _block_code(predictor: Predictor, data: bytes, streams: int, verify: bool) -
     return code
 
 
-def _decodes_to(predictor: Predictor, code: bytes, data: bytes, streams: int) -> bool:
+def _decodes_to(predictor: Predictor, code: bytes, data: bytes, streams: int, done: Done | None) -> bool:
     try:
-        return decode_block(predictor, code, len(data), streams) == data
+        return decode_block(predictor, code, len(data), streams, done) == data
     except CorruptDataError:
         return False

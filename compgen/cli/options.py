@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
-
-from compgen.cli import output
-from compgen.errors import CompgenError, UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -78,19 +75,12 @@ def modality(function: F) -> F:
     )(function)
 
 
-class Size(click.ParamType):
-    """A number of bytes: 65536, 64K, 64KiB, 16M, 1G."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Bytes as int."""
-        if isinstance(value, int):
-            return value
-        match = re.fullmatch(r"(\d{1,18})(?:([KMG])(?:i?B)?)?", str(value).strip(), re.IGNORECASE)
-        if match is None:
-            self.fail(f"{value!r} is not a size; give bytes, or as in 64K, 16M or 1G", param, ctx)
-        return int(match[1]) * 1024 ** " KMG".index((match[2] or " ").upper())
+def size(text: str) -> int:
+    """A number of bytes: 65536, 64K, 64KiB, 16M, 1G. A type for :func:`click.option`."""
+    match = re.fullmatch(r"(\d{1,18})(?:([KMG])(?:i?B)?)?", text.strip(), re.IGNORECASE)
+    if match is None:
+        raise click.BadParameter(f"{text!r} is not a size; give bytes, or as in 64K, 16M or 1G")
+    return int(match[1]) << 10 * ("", "K", "M", "G").index((match[2] or "").upper())
 
 
 def loudness(function: F) -> F:
@@ -101,23 +91,6 @@ def loudness(function: F) -> F:
     return click.option("-v", "--verbose", is_flag=True, help="Say the summary even where there is no terminal.")(
         function
     )
-
-
-def for_each(names: Sequence[str], work: Callable[[str], object]) -> None:
-    """Do something with each file. One that fails costs one line and, in the end, exit code 1; the others go on."""
-    failed = False
-    for name in names:
-        try:
-            work(name)
-        except (UsageError, BrokenPipeError):
-            raise  # would be the same for all others
-        except (CompgenError, OSError, MemoryError) as error:
-            if len(names) == 1:
-                raise
-            output.fail(error)
-            failed = True
-    if failed:
-        raise click.exceptions.Exit(1)
 
 
 def workers(function: F) -> F:

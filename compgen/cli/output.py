@@ -53,11 +53,16 @@ def show_json(value: Any) -> None:
 def note(message: str) -> None:
     """Say something in passing, to a terminal only."""
     if sys.stderr.isatty():
-        print(f"compgen: {message}", file=sys.stderr)
+        print(f"compgen: {printable(message)}", file=sys.stderr)
 
 
 def fail(error: BaseException | str) -> None:
     """Say in one line on stderr what went wrong. Nothing in it can steer a terminal: it may quote hostile input."""
+    print("compgen: error:", printable(message_of(error)), file=sys.stderr)
+
+
+def message_of(error: BaseException | str) -> str:
+    """What an error says, in one line."""
     from compgen.files import reason
 
     text = str(error)
@@ -65,7 +70,7 @@ def fail(error: BaseException | str) -> None:
         text = "not enough memory for this input; give less of it"
     elif isinstance(error, OSError):
         text = f"{error.filename}: {reason(error)}" if error.filename else reason(error)
-    print("compgen: error:", printable(" ".join(text.split())), file=sys.stderr)
+    return " ".join(text.split())
 
 
 def printable(text: str) -> str:
@@ -100,6 +105,8 @@ def progress(what: str, *, of_bytes: bool = False, quiet: bool = False) -> Itera
 
 
 def _measures(of_bytes: bool) -> tuple[ProgressColumn, ...]:
-    from rich.progress import DownloadColumn, MofNCompleteColumn, TransferSpeedColumn
+    from rich.progress import DownloadColumn, MofNCompleteColumn, TimeElapsedColumn, TransferSpeedColumn
 
-    return (DownloadColumn(), TransferSpeedColumn()) if of_bytes else (MofNCompleteColumn(),)
+    if of_bytes:
+        return DownloadColumn(), TransferSpeedColumn(), TimeElapsedColumn()
+    return (MofNCompleteColumn(),)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from compgen.coding.batch import BatchDecoder, BatchEncoder
 from compgen.errors import CorruptDataError, UsageError
-from compgen.interfaces import BlockCoder, Predictor
+from compgen.interfaces import BlockCoder, Done, Predictor
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -23,10 +23,10 @@ Bytes = npt.NDArray[np.uint8]
 PRECISION_BITS = 24
 
 
-def encode_block(predictor: Predictor, data: bytes, streams: int = 1) -> bytes:
+def encode_block(predictor: Predictor, data: bytes, streams: int = 1, done: Done | None = None) -> bytes:
     """The code of ``data`` (at least a byte) under a predictor over bytes, in ``streams`` streams."""
     if isinstance(predictor, BlockCoder):
-        return predictor.encode_block(data)
+        return predictor.encode_block(data, done)
     _require_bytes(predictor)
     parts = _parts(np.frombuffer(data, np.uint8), streams)
     encoder = BatchEncoder(len(parts), PRECISION_BITS)
@@ -37,16 +37,18 @@ def encode_block(predictor: Predictor, data: bytes, streams: int = 1) -> bytes:
         encoder.encode(symbols, session.probabilities()[going], going)
         if step + 1 < len(parts[0]):
             session.push(symbols)
+        if done is not None:
+            done((step + 1) * len(going))
     codes = encoder.finish()
     return b"".join([*(_leb128(len(code)) for code in codes[:-1]), *codes])
 
 
-def decode_block(predictor: Predictor, code: bytes, length: int, streams: int = 1) -> bytes:
+def decode_block(predictor: Predictor, code: bytes, length: int, streams: int = 1, done: Done | None = None) -> bytes:
     """The inverse, given the number of bytes. Any code decodes to something; only impossible ones raise
     :class:`~compgen.errors.CorruptDataError`.
     """
     if isinstance(predictor, BlockCoder):
-        return predictor.decode_block(code, length)
+        return predictor.decode_block(code, length, done)
     _require_bytes(predictor)
     parts = _parts(np.zeros(length, np.uint8), streams)
     decoder = BatchDecoder(_split_codes(code, len(parts)), PRECISION_BITS)
@@ -58,6 +60,8 @@ def decode_block(predictor: Predictor, code: bytes, length: int, streams: int = 
             parts[i][step] = symbol
         if step + 1 < len(parts[0]):
             session.push(symbols)
+        if done is not None:
+            done((step + 1) * len(going))
     return np.concatenate(parts).tobytes()
 
 

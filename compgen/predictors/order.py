@@ -32,7 +32,17 @@ import numpy.typing as npt
 
 from compgen import numerics
 from compgen.coding.arithmetic import DecoderStates, Encoder
-from compgen.interfaces import BlockCoder, FloatArray, IntArray, Predictor, Progress, Session, Symbols, symbol_array
+from compgen.interfaces import (
+    BlockCoder,
+    Done,
+    FloatArray,
+    IntArray,
+    Predictor,
+    Progress,
+    Session,
+    Symbols,
+    symbol_array,
+)
 from compgen.predictors import _order_kernel as kernel
 
 #: Discounts in 64ths: by order, then for contexts with several successors and with one, by count (1, 2, 3, 4 and more).
@@ -50,8 +60,8 @@ DISCOUNTS: IntArray = np.array(
     dtype=np.int64,
 )
 
-#: So many bytes are scored, 24 bytes of memory each, before they are coded.
-_SCORED_BYTES = 1 << 20
+#: So many bytes are scored, at 24 bytes of memory each, before they are coded, and decoded before progress is told.
+_PIECE_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -86,16 +96,23 @@ class _OrderN(Predictor, BlockCoder):
                 progress(sum(map(len, lengths)), sum(map(len, streams)))
         return lengths
 
-    def encode_block(self, data: bytes) -> bytes:
+    def encode_block(self, data: bytes, done: Done | None = None) -> bytes:
         """See :meth:`BlockCoder.encode_block`: one stream, coded with the frequencies as they are."""
         tree, encoder = _Tree(self.depth), Encoder()
-        for start in range(0, len(data), _SCORED_BYTES):
-            encoder.encode_intervals(tree.score(_as_bytes(data[start : start + _SCORED_BYTES])))
+        for start in range(0, len(data), _PIECE_BYTES):
+            encoder.encode_intervals(tree.score(_as_bytes(data[start : start + _PIECE_BYTES])))
+            if done is not None:
+                done(start)
         return encoder.finish()
 
-    def decode_block(self, code: bytes, length: int) -> bytes:
+    def decode_block(self, code: bytes, length: int, done: Done | None = None) -> bytes:
         """See :meth:`BlockCoder.decode_block`."""
-        return _Tree(self.depth).decode(DecoderStates([code], None), length).tobytes()
+        tree, decoder, pieces = _Tree(self.depth), DecoderStates([code], None), []
+        for start in range(0, length, _PIECE_BYTES):
+            pieces.append(tree.decode(decoder, min(_PIECE_BYTES, length - start)).tobytes())
+            if done is not None:
+                done(start)
+        return b"".join(pieces)
 
 
 class _Tree:
