@@ -24,9 +24,7 @@ from compgen.coding.payload import decode_block, encode_block
 from compgen.errors import CorruptDataError
 from compgen.interfaces import Compressor, ContinuationLengths, FloatArray, Predictor, Session, Symbols, symbol_array
 
-_PREFIX = struct.Struct("<QI")
-#: Bytes that a byte of code can stand for at most, as no symbol is surer than 1 - 255 * 2**-24.
-_LARGEST_RATIO = 1 << 20
+_PREFIX, _CHECK = struct.Struct("<QI"), struct.Struct("<I")
 
 
 def as_predictor(compressor: Compressor) -> Predictor:
@@ -105,8 +103,8 @@ def _as_bytes(symbols: Symbols) -> bytes:
 class PredictorCompressor(Compressor):
     """See :func:`as_compressor`. For files there is the archive, which says what made it and confines damage.
 
-    A code is the data's length (8 bytes), a CRC-32 of the data (4), and the arithmetic code. Code lengths leave out the
-    first 12 bytes, and are the predictor's own: the arithmetic code is within 2 bits of them and what rounding
+    A code is the data's length (8 bytes), CRC-32s of the data and of these 12 bytes (4 + 4), and the arithmetic code.
+    Code lengths leave out the first 16 bytes, and are the predictor's own: the arithmetic code is within 2 bits of them and what rounding
     probabilities to 24 bits costs.
     """
 
@@ -127,17 +125,17 @@ class PredictorCompressor(Compressor):
     def compress(self, data: bytes) -> bytes:
         """See :meth:`Compressor.compress`."""
         code = encode_block(self.predictor, data) if data else b""
-        return _PREFIX.pack(len(data), zlib.crc32(data)) + code
+        prefix = _PREFIX.pack(len(data), zlib.crc32(data))
+        return prefix + _CHECK.pack(zlib.crc32(prefix)) + code
 
     def decompress(self, data: bytes) -> bytes:
         """See :meth:`Compressor.decompress`."""
-        if len(data) < _PREFIX.size:
-            raise CorruptDataError(f"{self.spec}: the data ends too early")
-        length, crc = _PREFIX.unpack_from(data)
-        if length > _LARGEST_RATIO * len(data):
-            raise CorruptDataError(f"{self.spec}: the data says it holds {length} bytes, more than it can")
-        decoded = decode_block(self.predictor, data[_PREFIX.size :], length) if length else b""
-        if zlib.crc32(decoded) != crc or (not length and len(data) > _PREFIX.size):
+        prefix, code = data[: _PREFIX.size], data[_PREFIX.size + _CHECK.size :]
+        if data[_PREFIX.size : _PREFIX.size + _CHECK.size] != _CHECK.pack(zlib.crc32(prefix)):
+            raise CorruptDataError(f"{self.spec}: the data ends too early, is damaged, or of another kind")
+        length, crc = _PREFIX.unpack(prefix)
+        decoded = decode_block(self.predictor, code, length) if length else b""
+        if zlib.crc32(decoded) != crc or (not length and code):
             raise CorruptDataError(f"{self.spec}: the data is damaged, or was coded with other probabilities")
         return decoded
 

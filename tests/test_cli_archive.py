@@ -492,16 +492,17 @@ from compgen.cli import interrupt
 interrupt.arm()
 with files.writing(pathlib.Path("o.cgz")) as file:
     file.write(b"half")
-    print("ready", flush=True)
     c = ctypes.CDLL(None)  # releases the interpreter's lock while it calls, as compiled kernels do
     mutex = ctypes.create_string_buffer(64)
     c.pthread_mutex_lock(mutex)
+    print("ready", flush=True)
     c.pthread_mutex_lock(mutex)  # waits for ever, through any signal
 """
     process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, cwd=tmp_path)
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
     assert len(list(tmp_path.iterdir())) == 1
+    time.sleep(1)  # until it is inside the call
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)
     assert process.returncode == 130

@@ -105,7 +105,7 @@ def _push(nodes, state, depth, symbol):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _make_room(nodes, state, depth):  # type: ignore[no-untyped-def]
+def make_room(nodes, state, depth):  # type: ignore[no-untyped-def]
     """Is there room for one more symbol? Starts afresh at MAX_NODES."""
     if state[USED] + depth + 1 > MAX_NODES:
         state[USED] = 1
@@ -118,7 +118,7 @@ def _make_room(nodes, state, depth):  # type: ignore[no-untyped-def]
 def learn(nodes, state, depth, symbols):  # type: ignore[no-untyped-def]
     """Learn symbols, uint8 ``(n,)``, as far as there is room for new nodes; returns how many were learnt."""
     for position in range(len(symbols)):
-        if not _make_room(nodes, state, depth):
+        if not make_room(nodes, state, depth):
             return position
         _push(nodes, state, depth, symbols[position])
     return len(symbols)
@@ -132,7 +132,7 @@ def score(nodes, state, depth, discounts, symbols, out):  # type: ignore[no-unty
     """
     table = np.empty(256, dtype=np.int64)
     for position in range(len(symbols)):
-        if not _make_room(nodes, state, depth):
+        if not make_room(nodes, state, depth):
             return position
         out[position, 2] = frequencies(nodes, state, discounts, table)
         out[position, 1] = table[symbols[position]]
@@ -152,7 +152,7 @@ def decode(nodes, state, depth, discounts, coder, code, out):  # type: ignore[no
     """
     table = np.empty(256, dtype=np.int64)
     for position in range(len(out)):
-        if not _make_room(nodes, state, depth):
+        if not make_room(nodes, state, depth):
             return position
         total = frequencies(nodes, state, discounts, table)
         offset, width, place = coder[0, OFFSET], coder[0, WIDTH], coder[0, POSITION]

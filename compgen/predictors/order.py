@@ -127,6 +127,7 @@ class _Tree:
 
     def frequencies(self, out: IntArray) -> int:
         """Fill ``out`` (256,) and return its sum."""
+        kernel.make_room(self._nodes, self._state, self._depth)  # forgets now what it would forget at the next symbol
         return int(kernel.frequencies(self._nodes, self._state, DISCOUNTS, out))
 
     def learn(self, symbols: npt.NDArray[np.uint8]) -> None:
