@@ -104,8 +104,8 @@ class PredictorCompressor(Compressor):
     """See :func:`as_compressor`. For files there is the archive, which says what made it and confines damage.
 
     A code is the data's length (8 bytes), CRC-32s of the data and of these 12 bytes (4 + 4), and the arithmetic code.
-    Code lengths leave out the first 16 bytes, and are the predictor's own: the arithmetic code is within 2 bits of them and what rounding
-    probabilities to 24 bits costs.
+    Code lengths leave out the first 16 bytes, and are the predictor's own: the arithmetic code is within 2 bits of them
+    and what rounding probabilities to 24 bits costs.
     """
 
     predictor: Predictor
