@@ -321,3 +321,9 @@ def test_the_fused_decoder_survives_garbage() -> None:
     assert isinstance(predictor, interfaces.BlockCoder)
     for code in (b"", b"\xff" * 50, np.random.default_rng(0).bytes(500)):
         assert len(predictor.decode_block(code, 5000)) == 5000
+
+
+def test_composites_depend_on_what_their_parts_depend_on() -> None:
+    assert compgen.predictor("mix(order0,order1)").numerics == ""
+    assert compgen.predictor("mix(gzip,order1,zlib)").numerics == compgen.predictor("gzip").numerics
+    assert "cm model" in compgen.predictor("blend(cm,order1)").numerics

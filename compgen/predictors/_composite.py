@@ -65,6 +65,11 @@ class Composite(Predictor):
         return all(part.exact for part in self.parts)
 
     @property
+    def numerics(self) -> str:  # type: ignore[override]
+        """What the parts depend on."""
+        return "; ".join(dict.fromkeys(part.numerics for part in self.parts if part.numerics))
+
+    @property
     def batched(self) -> bool:  # type: ignore[override]
         """Does any part gain from streams that share a session?"""
         return any(part.batched for part in self.parts)

@@ -1,0 +1,715 @@
+"""The compiled loops of ``cm``: contexts, prediction, learning, and the arithmetic coder around them.
+
+``docs/context_mixing.md`` describes the model, ``model.py`` the arrays (the fields of ``m`` here). Everything is
+integer arithmetic. What the model knows changes at the end of a byte only, in :func:`_learn`; so the probabilities of
+all 256 bytes are a function of the state, and :func:`distribution` reads them off without disturbing anything.
+
+Indices are unsigned where a loop is hot: signed ones cost a test for wrap-around.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+
+from compgen.jit import kernel
+from compgen.predictors.contextmix._prefetch import prefetch
+
+#: Without counts of references: arrays are only lent here, and the counting would take half the time.
+_njit: Any = numba.njit  # its type stubs do not know all options
+_lent: Any = _njit(cache=True, nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False)
+_inlined: Any = _njit(
+    cache=True, nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False, forceinline=True
+)
+
+U: Any = np.uint64
+U32: Any = np.uint32
+I32: Any = np.int32
+I64: Any = np.int64
+
+#: m.settings, int64: what stays the same for a model (SLOTS, HEADS, LINES: until it grows).
+CONTEXTS, INPUTS, SETS, MEANS, KIND, WIDTH, SLOTS, HEADS, LINES, MINIMUM, MINIMUM2, SPEED, SPEED_START, REFINING = (
+    range(14)
+)
+#: m.registers, int64: what changes from byte to byte. MATCH, MATCH_LENGTH, and the same for the second match model;
+#: starts of this line and the one before; keys of the two probability maps; rates of
+#: learning; places in m.heads.
+POSITION, MATCH, MATCH_LENGTH, MATCH2, MATCH2_LENGTH, LINE, LINE2, KEY, KEY2, RATE, SHIFT, PLACE, PLACE2 = range(13)
+#: m.words, uint64: the last eight bytes and the eight before; features; hashes of this word, of the two before, and of
+#: what has come since that is no word.
+RECENT, EARLIER, NEAR, FAR, WORD, WORD1, WORD2, GAP = range(8)
+#: A selector whose source is this takes the number of contexts known.
+KNOWN = 16
+#: A row of m.notes, int32, for a bit: row of weights and probability and logit of each set, and so on.
+N_ROW, N_P, N_LOGIT, N_ROW2, N_P2, N_MAP, N_MAP2, N_MATCH, N_MATCH2 = 0, 8, 16, 24, 25, 26, 27, 28, 29
+NOTES = 32
+GENERAL, IMAGE, AUDIO = 0, 1, 2
+#: Taps of the adaptive linear predictor; the arrays of means hold up to MAX_MEANS.
+TAPS = 16
+MAX_MEANS = 8
+#: A map of probabilities has 25 of these used: one cache line.
+LINE_SIZE = 32
+#: Predictions nearer to the truth than this, in 65536ths, teach the weights nothing.
+CLOSE = 256
+#: What code() is to do.
+READ, ENCODE, DECODE, SCORE = 0, 1, 2, 3
+
+K1 = np.uint64(0x9E3779B97F4A7C15)
+K2 = np.uint64(0xC2B2AE3D27D4EB4F)
+K3 = np.uint64(0x165667B19E3779F9)
+K4 = np.uint64(0xD6E8FEB86659FD93)
+K5 = np.uint64(0xFF51AFD7ED558CCD)
+
+
+# --- slots: 16 bytes, a check and the histories of the 15 nodes of a nibble's tree ---------------------------------
+
+
+@_inlined
+def _address(m, bank, nibble):  # type: ignore[no-untyped-def]
+    """Where the slots of a nibble are to be looked for; ``nibble`` is the first one with a leading 1 in bank 2."""
+    mask = U(m.settings[SLOTS] - 1)
+    n = m.settings[CONTEXTS]
+    for i in range(n):
+        h = m.hashes[i]
+        if bank == 2:
+            h = (h + U(nibble) * K4) * K5
+        h ^= h >> U(29)
+        h *= K3
+        at = ((h >> U(20)) & mask) << U(4)
+        m.checks[bank * n + i] = np.uint8(h >> U(56))
+        m.wanted[bank * n + i] = U32(at)
+        prefetch(m.table, np.intp(at))
+
+
+@_inlined
+def _find(m, bank):  # type: ignore[no-untyped-def]
+    """The slot of each context, or the empty slot behind the last; returns how many contexts are known."""
+    n = m.settings[CONTEXTS]
+    empty = U32(m.settings[SLOTS] << 4)
+    known = 0
+    for i in range(bank * n, bank * n + n):
+        at = m.wanted[i]
+        check = m.checks[i]
+        if m.table[at] != check:
+            if m.table[at ^ U32(16)] == check:
+                at = at ^ U32(16)
+            elif m.table[at ^ U32(32)] == check:
+                at = at ^ U32(32)
+            else:
+                at = empty
+        m.bases[i] = at
+        known += m.table[at + U32(1)] != 0
+    return known
+
+
+@_inlined
+def _claim(table, at, check):  # type: ignore[no-untyped-def]
+    """Make a slot for a context that has none: of three in the cache line, the one that has seen least gives way."""
+    a = at ^ U32(16)
+    b = at ^ U32(32)
+    if table[a + U32(1)] < table[at + U32(1)]:
+        at = a
+    if table[b + U32(1)] < table[at + U32(1)]:
+        at = b
+    for i in range(16):
+        table[at + U32(i)] = 0
+    table[at] = check
+    return at
+
+
+# --- prediction of one bit ------------------------------------------------------------------------------------------
+
+
+@_inlined
+def _line(m, key, c0):  # type: ignore[no-untyped-def]
+    """Where the probability map of a node of the byte's tree starts: a cache line, that of its sibling beside it."""
+    h = U(key) + (U(c0) >> U(1)) * U(0x9E3779B1)
+    return ((((h >> U(8)) ^ h) << U(1)) + (U(c0) & U(1)) & U(m.settings[LINES] - 1)) << U(5)
+
+
+@_inlined
+def _below(m, x, k):  # type: ignore[no-untyped-def]
+    """P(byte < x) in 65536ths under the logistic distribution with mean k."""
+    if x <= 0:
+        return 0
+    if x >= 256:
+        return 65536
+    logit = ((x << 8) - 128 - m.means[k]) * m.sharpness[k] >> 12
+    return I64(m.squash[U(min(max(logit, -3072), 3071) + 3072)])
+
+
+@_inlined
+def _from_match(m, which, at, note, c0, bit):  # type: ignore[no-untyped-def]
+    """Two inputs from a match: the bit it expects, as surely as matches of this length were right before."""
+    m.inputs[at] = 0
+    m.inputs[at + U(1)] = 0
+    m.notes[note + U(N_MATCH + which)] = -1
+    if m.registers[MATCH_LENGTH + 2 * which] > 0:
+        expected = ((m.words[NEAR] >> U(40 * which)) & U(255)) | U(256)
+        if (expected >> U(8 - bit)) == U(c0):
+            length = I64((m.words[NEAR] >> U(40 * which + 8)) & U(63))
+            cell = (which * 64 + length) * 2 + I64((expected >> U(7 - bit)) & U(1))
+            p = m.matched[U(cell)] >> U32(20)
+            m.notes[note + U(N_MATCH + which)] = cell
+            m.inputs[at] = m.stretch[U(p)]
+            m.inputs[at + U(1)] = (I32(p) - I32(2048)) >> I32(1)
+
+
+@_inlined
+def _from_means(m, at, c0, bit):  # type: ignore[no-untyped-def]
+    """Inputs from numeric predictions of the byte: how the mass of a distribution around each is split by this bit."""
+    size = 256 >> bit
+    low = (c0 << (8 - bit)) & 255
+    for k in range(m.settings[MEANS]):
+        start = _below(m, low, k)
+        end = _below(m, low + size, k)
+        part = ((end - _below(m, low + (size >> 1), k)) << 4) + (size >> 1)
+        p = (part << 12) // (((end - start) << 4) + size)
+        m.inputs[at + U(k)] = m.stretch[U(min(max(p, 0), 4095))]
+
+
+@_inlined
+def _predict(m, row, bank, c0, bit):  # type: ignore[no-untyped-def]
+    """P(next bit is 1) in 65536ths. What learning will need goes to a row of inputs and of notes."""
+    half = bit >> 2
+    n = U(m.settings[CONTEXTS])
+    columns = U(m.settings[INPUTS])
+    start = U(row) * columns
+    note = U(row * NOTES)
+    node = U32(c0) if half == 0 else U32((c0 & ((1 << (bit - 4)) - 1)) | (1 << (bit - 4)))
+    first = U(bank) * n
+    for i in range(n):
+        history = m.table[m.bases[first + i] + node]
+        p = m.maps[(i << U(8)) + U(history)] >> U32(20)
+        m.inputs[start + i] = m.stretch[U(p)]
+    at = start + n
+    _from_match(m, 0, at, note, c0, bit)
+    _from_match(m, 1, at + U(2), note, c0, bit)
+    m.inputs[at + U(4)] = 256
+    if m.settings[MEANS] > 0:
+        _from_means(m, at + U(5), c0, bit)
+    refining = m.settings[REFINING]
+    if refining:
+        for key in (KEY, KEY2):  # of the two bits that may come next
+            line = np.intp(_line(m, m.registers[key], c0 << 1))
+            prefetch(m.refined, line)
+            prefetch(m.refined, line + LINE_SIZE)
+    # the first layer, a set of weights each, summed into the second on the way
+    row2 = U(c0) * U(8)
+    m.notes[note + U(N_ROW2)] = row2
+    total2 = I32(0)
+    for k in range(m.settings[SETS]):
+        weight_row = m.selected[half * 8 + k] + (c0 & m.selectors[k, 5]) + (bit & m.selectors[k, 6])
+        w = U(weight_row) * columns
+        total = I32(0)
+        for i in range(columns):
+            total = I32(total + (I32(m.weights[w + i] * m.inputs[start + i]) >> I32(10)))
+        logit = I32(min(max(total >> 6, -3071), 3071))
+        m.notes[note + U(N_ROW + k)] = w
+        m.notes[note + U(N_LOGIT + k)] = logit
+        m.notes[note + U(N_P + k)] = m.squash[U(logit + 3072)]
+        total2 = I32(total2 + (I32(m.weights2[row2 + U(k)] * logit) >> I32(8)))
+    logit = I32(min(max(total2 >> 8, -3071), 3071))
+    p = I64(m.squash[U(logit + 3072)])
+    m.notes[note + U(N_P2)] = p
+    if not refining:
+        return p
+    # two maps from what was predicted to what came true, between the two nearest of 25 points
+    at = U(logit + 3072) >> U(8)
+    weight = U(logit + 3072) & U(255)
+    a = _line(m, m.registers[KEY], c0) + at
+    b = _line(m, m.registers[KEY2], c0) + at
+    q1 = (U(m.refined[a]) * (U(256) - weight) + U(m.refined[a + U(1)]) * weight) >> U(8)
+    q2 = (U(m.refined[b]) * (U(256) - weight) + U(m.refined[b + U(1)]) * weight) >> U(8)
+    m.notes[note + U(N_MAP)] = a + (weight >> U(7))
+    m.notes[note + U(N_MAP2)] = b + (weight >> U(7))
+    return min(max((p + I64(q1) + 2 * I64(q2)) >> 2, 1), 65535)
+
+
+# --- learning -------------------------------------------------------------------------------------------------------
+
+
+@_inlined
+def _learn_histories(m, bank, nibble):  # type: ignore[no-untyped-def]
+    n = U(m.settings[CONTEXTS])
+    empty = U32(m.settings[SLOTS] << 4)
+    shift = m.registers[SHIFT]
+    for i in range(n):
+        b = U(bank) * n + i
+        base = m.bases[b]
+        if base == empty or m.table[base] != m.checks[b]:
+            base = _claim(m.table, m.wanted[b], m.checks[b])
+        for t in range(4):
+            y = (nibble >> (3 - t)) & 1
+            at = base + U32((nibble | 16) >> (4 - t))
+            history = m.table[at]
+            m.table[at] = m.transitions[U(2 * history + y)]
+            p = I64(m.maps[(i << U(8)) + U(history)])
+            m.maps[(i << U(8)) + U(history)] = U32(p + (((I64(-y) & 0xFFFFFFFF) - p) >> shift))
+
+
+@_inlined
+def _learn_weights(m, row, y):  # type: ignore[no-untyped-def]
+    """A step down the gradient of the code length, for each set of weights by itself."""
+    columns = U(m.settings[INPUTS])
+    start = U(row) * columns
+    note = U(row * NOTES)
+    rate = m.registers[RATE]
+    for k in range(m.settings[SETS]):
+        difference = (y << 16) - m.notes[note + U(N_P + k)]
+        if abs(difference) < CLOSE:
+            continue
+        error = I32((difference * rate) >> 10)
+        w = U(m.notes[note + U(N_ROW + k)])
+        for i in range(columns):
+            v = I32(m.weights[w + i] + (I32(I32(m.inputs[start + i] * error) + I32(8192)) >> I32(14)))
+            m.weights[w + i] = min(max(v, I32(-524288)), I32(524287))
+    if m.settings[SETS] == 1:
+        return
+    error = I32(((y << 16) - m.notes[note + U(N_P2)]) >> 4)
+    w = U(m.notes[note + U(N_ROW2)])
+    for k in range(U(8)):
+        v = I32(m.weights2[w + k] + (I32(I32(m.notes[note + U(N_LOGIT) + k] * error) + I32(8192)) >> I32(14)))
+        m.weights2[w + k] = min(max(v, I32(-524288)), I32(524287))
+
+
+@_inlined
+def _learn_maps(m, row, y):  # type: ignore[no-untyped-def]
+    note = U(row * NOTES)
+    if m.settings[REFINING]:
+        for a in range(N_MAP, N_MAP2 + 1):
+            at = U(m.notes[note + U(a)])
+            v = I64(m.refined[at])
+            m.refined[at] = np.uint16(v + ((((y << 16) - y - v) + 32) >> 6))
+    for which in range(2):
+        cell = m.notes[note + U(N_MATCH + which)]
+        if cell >= 0:
+            e = m.matched[U(cell)]
+            seen = e & U32(1023)
+            p = I64(e >> U32(10))
+            p += (((-y & 4194303) - p) * m.reciprocals[U(seen)]) >> 16
+            m.matched[U(cell)] = U32(p << 10) | (seen + U32(seen < U32(1023)))
+
+
+@_inlined
+def _learn(m, bank, half, byte):  # type: ignore[no-untyped-def]
+    """Learn the four bits of one nibble."""
+    nibble = byte & 15 if half else byte >> 4
+    _learn_histories(m, bank, nibble)
+    for t in range(4):
+        y = (nibble >> (3 - t)) & 1
+        _learn_weights(m, half * 4 + t, y)
+        _learn_maps(m, half * 4 + t, y)
+
+
+# --- contexts -------------------------------------------------------------------------------------------------------
+
+
+@_inlined
+def _kind_of(c):  # type: ignore[no-untyped-def]
+    """0: letters and bytes above 127, 1: white space, 2: digits, 3: the rest."""
+    if ((c | 32) >= 97 and (c | 32) <= 122) or c >= 128:
+        return 0
+    if c == 32 or c == 10:
+        return 1
+    if c >= 48 and c <= 57:
+        return 2
+    return 3
+
+
+@_inlined
+def _bucket(length):  # type: ignore[no-untyped-def]
+    """Lengths of matches, 0 to 31."""
+    if length < 16:
+        return length
+    if length < 32:
+        return 16 + ((length - 16) >> 2)
+    return min(20 + ((length - 32) >> 3), 31)
+
+
+@_inlined
+def _append(m, c):  # type: ignore[no-untyped-def]
+    """Take a byte into the history, and ask for the places that know when the last few bytes occurred before."""
+    m.words[EARLIER] = (m.words[EARLIER] << U(8)) | (m.words[RECENT] >> U(56))
+    m.words[RECENT] = (m.words[RECENT] << U(8)) | U(c)
+    places = m.settings[HEADS]
+    for which in range(2):
+        minimum = m.settings[MINIMUM + which]
+        if minimum <= 8:
+            key = (m.words[RECENT] << U(64 - 8 * minimum)) * K1
+        else:
+            key = m.words[RECENT] * K1 + (m.words[EARLIER] << U(64 - 8 * min(minimum - 8, 8))) * K3
+        place = places * which + I64((((key ^ (key >> U(32))) * K2) >> U(30)) & U(places - 1))
+        m.registers[PLACE + which] = place
+        prefetch(m.heads, np.intp(place))
+
+
+@_inlined
+def _follow(m, buffer, which):  # type: ignore[no-untyped-def]
+    """Move a match on by the byte just read, or look for a new one; returns (byte it expects, bucket of its length)."""
+    position = m.registers[POSITION]
+    minimum = m.settings[MINIMUM + which]
+    if position < minimum:
+        return U(0), U(0)
+    candidate = I64(m.heads[U(m.registers[PLACE + which])])
+    m.heads[U(m.registers[PLACE + which])] = position
+    at = m.registers[MATCH + 2 * which]
+    length = m.registers[MATCH_LENGTH + 2 * which]
+    if length > 0 and buffer[at] == buffer[position - 1]:
+        at += 1
+        length = min(length + 1, 65535)
+    else:
+        at = candidate
+        length = 0
+        while length < 40 and length < at and buffer[at - 1 - length] == buffer[position - 1 - length]:
+            length += 1
+        if length < minimum:
+            length = 0
+    m.registers[MATCH + 2 * which] = at
+    m.registers[MATCH_LENGTH + 2 * which] = length
+    return (U(buffer[at]), U(_bucket(length))) if length > 0 else (U(0), U(0))
+
+
+@_inlined
+def _read_text(m, buffer, c):  # type: ignore[no-untyped-def]
+    """Words, lines, and what followed the last one and two bytes before."""
+    kind = _kind_of(c)
+    if kind == 0:
+        low = c | 32 if c < 128 else c
+        m.words[WORD] = (m.words[WORD] + U(low + 1)) * K1
+        m.words[WORD] ^= m.words[WORD] >> U(32)
+    else:
+        if m.words[WORD] != U(0):
+            m.words[WORD2] = m.words[WORD1]
+            m.words[WORD1] = m.words[WORD]
+            m.words[WORD] = U(0)
+            m.words[GAP] = U(0)
+        m.words[GAP] = (m.words[GAP] + U(c + 1)) * K2
+    position = m.registers[POSITION]
+    if c == 10:
+        m.registers[LINE2] = m.registers[LINE]
+        m.registers[LINE] = position
+    recent = m.words[RECENT]
+    after1 = (recent >> U(8)) & U(255)
+    after2 = (((recent >> U(8)) & U(0xFFFF)) * K1) >> U(49)
+    m.followers[after1] = (m.followers[after1] << U32(8)) | U32(c)
+    m.followers[U(256) + after2] = (m.followers[U(256) + after2] << U32(8)) | U32(c)
+    follow1 = U(m.followers[recent & U(255)]) & U(0xFFFF)
+    follow2 = U(m.followers[U(256) + (((recent & U(0xFFFF)) * K1) >> U(49))]) & U(0xFFFF)
+    byte, bucket = _follow(m, buffer, 0)
+    byte2, bucket2 = _follow(m, buffer, 1)
+    line = m.registers[LINE]
+    column = position - line
+    above = m.registers[LINE2] + column
+    up = U(buffer[above]) if above < line else U(10)
+    first = U(buffer[line]) if line < position else U(0)
+    m.words[NEAR] = (
+        byte
+        | bucket << U(8)
+        | up << U(24)
+        | U(min(column, 255)) << U(32)
+        | byte2 << U(40)
+        | bucket2 << U(48)
+        | first << U(56)
+    )
+    m.words[FAR] = follow1 | follow2 << U(16) | ((m.words[FAR] >> U(32)) << U(34)) | U(kind) << U(32)
+
+
+@_inlined
+def _size_class(x):  # type: ignore[no-untyped-def]
+    """0 for 0, then two classes a factor of two, 15 at most."""
+    size = 0
+    while x > 3:
+        x >>= 1
+        size += 2
+    return min(size + x, 15)
+
+
+@_inlined
+def _neighbours(m, buffer):  # type: ignore[no-untyped-def]
+    """Pixels around the next one: W, N, NW, NE, WW, NN, NNE to m.around; what is missing is taken from beside it."""
+    position = m.registers[POSITION]
+    width = m.settings[WIDTH]
+    column = position % width
+    start = position - width
+    n = I64(buffer[start]) if start >= 0 else I64(buffer[position - 1])
+    w = I64(buffer[position - 1]) if column > 0 else n
+    nw = I64(buffer[start - 1]) if start >= 0 and column > 0 else n
+    ne = I64(buffer[start + 1]) if start >= 0 and column + 1 < width else n
+    m.around[0] = w
+    m.around[1] = n
+    m.around[2] = nw
+    m.around[3] = ne
+    m.around[4] = I64(buffer[position - 2]) if column > 1 else w
+    m.around[5] = I64(buffer[start - width]) if start >= width else n
+    m.around[6] = I64(buffer[start - width + 1]) if start >= width and column + 1 < width else ne
+    m.around[7] = I64(buffer[start + 2]) if start >= 0 and column + 2 < width else ne
+
+
+@_inlined
+def _adapt(m, c):  # type: ignore[no-untyped-def]
+    """Learn from byte c: the errors of the means, and the weights of the two linear predictors (normalised LMS)."""
+    value = c << 8
+    for k in range(m.settings[MEANS]):
+        cell = U(k * 16 + m.activity[0])
+        m.errors[cell] += (abs(value - m.means[k]) - m.errors[cell] + 8) >> 4
+    energy = I64(16)
+    for i in range(TAPS):
+        energy += m.taps[i] * m.taps[i]
+    for k in range(2):
+        step = ((value - m.means[k]) << (14 if k else 12)) // energy
+        for i in range(TAPS):
+            m.linear[k * TAPS + i] += (step * m.taps[i] + 128) >> 8
+    m.activity[1] = abs(value - m.means[0]) >> 8
+
+
+@_inlined
+def _extrapolate(m, base):  # type: ignore[no-untyped-def]
+    """The means of the two linear predictors, from the taps, which are relative to base."""
+    for k in range(2):
+        total = I64(0)
+        for i in range(TAPS):
+            total += m.linear[k * TAPS + i] * m.taps[i]
+        m.means[k] = min(max((base << 8) + (total >> 8), 0), 65280)
+
+
+@_inlined
+def _sharpen(m):  # type: ignore[no-untyped-def]
+    """A logistic distribution whose mean absolute error is e has logit 2 ln 2 (x - mean) / e."""
+    for k in range(m.settings[MEANS]):
+        m.sharpness[k] = 1453327 // max(m.errors[U(k * 16 + m.activity[0])], 24)
+
+
+@_inlined
+def _read_image(m, buffer):  # type: ignore[no-untyped-def]
+    """Contexts and means from the pixels around the next one."""
+    _neighbours(m, buffer)
+    w, n, nw, ne, ww, nn = m.around[0], m.around[1], m.around[2], m.around[3], m.around[4], m.around[5]
+    across = abs(w - ww) + abs(n - nw) + abs(n - ne)
+    down = abs(w - nw) + abs(n - nn) + abs(ne - m.around[6])
+    m.activity[0] = _size_class(across + down + m.activity[1])
+    base = (w + n) >> 1
+    for i in range(8):
+        m.taps[i] = m.around[i] - base
+    _extrapolate(m, base)
+    low, high = min(w, n), max(w, n)
+    plane = w + n - nw
+    median = min(max(plane, low), high)
+    m.means[2] = median << 8
+    m.means[3] = min(max(((w + n) << 7) + ((ne - nw) << 6), 0), 65280)
+    m.means[4] = w << 8
+    m.means[5] = n << 8
+    _sharpen(m)
+    mean = (m.means[0] + 128) >> 8
+    m.words[NEAR] = (
+        U(w)
+        | U(n) << U(8)
+        | U(nw) << U(16)
+        | U(ne) << U(24)
+        | U(mean) << U(32)
+        | U(median) << U(40)
+        | U(ww) << U(48)
+        | U(nn) << U(56)
+    )
+    error = min(m.activity[1] >> 1, 7)
+    m.words[FAR] = (
+        U(m.activity[0])
+        | U(error) << U(8)
+        | U(w >> 3) << U(16)
+        | U(n >> 3) << U(24)
+        | U(mean >> 2) << U(32)
+        | U(_size_class(across) << 4 | _size_class(down)) << U(40)
+        | U(ne >> 3) << U(48)
+        | U(nw >> 3) << U(56)
+    )
+
+
+@_inlined
+def _read_audio(m, buffer):  # type: ignore[no-untyped-def]
+    """Contexts and means from the samples before the next one."""
+    position = m.registers[POSITION]
+    for i in range(TAPS):
+        m.taps[i] = I64(buffer[position - 1 - i]) - 128 if i < position else 0
+    _extrapolate(m, 128)
+    a, b, c = m.taps[0], m.taps[1], m.taps[2]
+    m.means[2] = (a + 128) << 8
+    m.means[3] = min(max(2 * a - b + 128, 0), 255) << 8
+    m.means[4] = min(max(3 * a - 3 * b + c + 128, 0), 255) << 8
+    m.means[5] = (m.means[0] + m.means[1]) >> 1
+    m.activity[2] += ((m.activity[1] << 8) - m.activity[2]) >> 3
+    m.activity[0] = _size_class((m.activity[2] >> 5) + (abs(a - b) >> 1))
+    _sharpen(m)
+    mean = (m.means[0] + 128) >> 8
+    quick = (m.means[1] + 128) >> 8
+    m.words[NEAR] = (
+        U(a + 128)
+        | U(b + 128) << U(8)
+        | U(c + 128) << U(16)
+        | U(mean) << U(24)
+        | U(quick) << U(32)
+        | U(m.means[3] >> 8) << U(40)
+        | U(m.means[4] >> 8) << U(48)
+    )
+    m.words[FAR] = (
+        U(m.activity[0])
+        | U(min(m.activity[1], 15)) << U(8)
+        | U((a + 128) >> 2) << U(16)
+        | U((b + 128) >> 2) << U(24)
+        | U(mean >> 1) << U(32)
+        | U(_size_class(m.activity[2] >> 5)) << U(40)
+    )
+
+
+@_inlined
+def _advance(m, buffer):  # type: ignore[no-untyped-def]
+    """Read the byte before POSITION into the contexts and hash them."""
+    c = I64(buffer[m.registers[POSITION] - 1])
+    recent = m.words[RECENT]
+    kind = m.settings[KIND]
+    if kind == GENERAL:
+        for which in range(2):
+            prefetch(buffer, np.intp(m.heads[U(m.registers[PLACE + which])]))
+        _read_text(m, buffer, c)
+    else:
+        _adapt(m, c)
+        if kind == IMAGE:
+            _read_image(m, buffer)
+        else:
+            _read_audio(m, buffer)
+    # order 1 with the byte the long match expects (in other modes: a neighbour), and order 2
+    m.registers[KEY] = I64((((m.words[NEAR] & U(0xFF)) * K2 + (recent & U(0xFF))) * K1) >> U(33))
+    m.registers[KEY2] = I64(((recent & U(0xFFFF)) * K3) >> U(33))
+    for i in range(m.settings[CONTEXTS]):
+        h = (recent & m.recipes[i, 0]) * K1
+        h ^= h >> U(31)
+        h += (m.words[NEAR] & m.recipes[i, 1]) * K2 + (m.words[FAR] & m.recipes[i, 2]) * K4
+        h += m.words[WORD] * m.recipes[i, 3] + m.words[WORD1] * m.recipes[i, 4] + m.words[WORD2] * m.recipes[i, 5]
+        h += m.words[GAP] * m.recipes[i, 6] + m.recipes[i, 7]
+        m.hashes[i] = h * K5
+
+
+@_inlined
+def _schedule(m):  # type: ignore[no-untyped-def]
+    """Learn fast at first."""
+    position = m.registers[POSITION]
+    m.registers[RATE] = m.settings[SPEED] + m.settings[SPEED_START] * 2048 // (position + 2048)
+    m.registers[SHIFT] = 7 + (position > 16384)
+
+
+@_inlined
+def _select(m, known, half):  # type: ignore[no-untyped-def]
+    for k in range(m.settings[SETS]):
+        source = m.selectors[k, 0]
+        value = U(known)
+        if source < KNOWN:
+            value = m.words[source]
+        chosen = I64((value >> U(m.selectors[k, 1])) & U(m.selectors[k, 2]))
+        m.selected[half * 8 + k] = m.selectors[k, 4] + chosen * m.selectors[k, 3]
+
+
+# --- whole bytes ----------------------------------------------------------------------------------------------------
+
+
+@_lent
+def _code(m, mode, buffer, stop, coder, stream, out):  # type: ignore[no-untyped-def]
+    """Go on to position ``stop``, or as far as there is room; returns the position reached.
+
+    ``mode`` READ: learn ``buffer``. ENCODE: and write its code to ``stream``. DECODE: write to ``buffer`` what
+    ``stream`` codes. SCORE: write P(byte) to ``out``. ``coder``: low, high, value, place in ``stream``; the code of
+    what is left lies in [low, high], 32 bits. Bytes missing at the end of a stream read as 0.
+    """
+    low = coder[0]
+    high = coder[1]
+    value = coder[2]
+    at = coder[3]
+    while m.registers[POSITION] < stop:
+        position = m.registers[POSITION]
+        if mode == ENCODE and at + 32 > len(stream):
+            break
+        byte = I64(0)
+        if mode != DECODE:
+            byte = I64(buffer[position])
+        probability = 1.0
+        c0 = 1
+        for half in range(2):
+            bank = 2 if half else position & 1
+            if half:
+                _address(m, 2, c0)
+            _select(m, _find(m, bank), half)
+            for bit in range(4 * half, 4 * half + 4):
+                p = _predict(m, bit, bank, c0, bit)
+                y = (byte >> (7 - bit)) & 1
+                if mode in (ENCODE, DECODE):
+                    middle = low + (((high - low) * p) >> 16)
+                    if mode == DECODE:
+                        y = I64(value <= middle)
+                    high ^= (high ^ middle) & -y
+                    low ^= (low ^ (middle + 1)) & ~(-y)
+                    while (low ^ high) >> 24 == 0:
+                        if mode == ENCODE:
+                            stream[at] = np.uint8(high >> 24)
+                        else:
+                            value = ((value << 8) & 0xFFFFFFFF) | (I64(stream[at]) if at < len(stream) else 0)
+                        at += 1
+                        low = (low << 8) & 0xFFFFFFFF
+                        high = ((high << 8) & 0xFFFFFFFF) | 255
+                if mode == SCORE:
+                    probability *= (p if y else 65536 - p) / 65536.0
+                c0 = (c0 << 1) | y
+        byte = c0 & 255
+        if mode == DECODE:
+            buffer[position] = np.uint8(byte)
+        if mode == SCORE:
+            out[position] = probability
+        # what will be needed is on its way from memory while the byte is learnt
+        m.registers[POSITION] = position + 1
+        _schedule(m)
+        _append(m, byte)
+        _learn(m, position & 1, 0, byte)
+        _advance(m, buffer)
+        _address(m, (position + 1) & 1, 0)
+        _learn(m, 2, 1, byte)
+    coder[0] = low
+    coder[1] = high
+    coder[2] = value
+    coder[3] = at
+    return m.registers[POSITION]
+
+
+@_lent
+def _distribution(m, out):  # type: ignore[no-untyped-def]
+    """P(next byte) for all 256, float64, each the product of its eight bits' probabilities from the first bit on."""
+    bank = m.registers[POSITION] & 1
+    root = 1
+    first = 0
+    out[0] = 1.0
+    for group in range(17):  # the tree of the first nibble, then the 16 trees below it
+        if group > 0:
+            bank = 2
+            root = 15 + group
+            first = 4
+            _address(m, 2, root)
+        _select(m, _find(m, bank), 1 if group else 0)
+        for depth in range(4):
+            bit = first + depth
+            for prefix in range(1 << depth):
+                c0 = (root << depth) | prefix
+                p = _predict(m, 8, bank, c0, bit)
+                zero = (c0 << (8 - bit)) & 255
+                so_far = out[zero]
+                out[zero] = so_far * ((65536 - p) / 65536.0)
+                out[zero + (128 >> bit)] = so_far * (p / 65536.0)
+
+
+@kernel
+def code(m, mode, buffer, stop, coder, stream, out):  # type: ignore[no-untyped-def]
+    """See :func:`_code`."""
+    return _code(m, mode, buffer, stop, coder, stream, out)
+
+
+@kernel
+def distribution(m, out):  # type: ignore[no-untyped-def]
+    """See :func:`_distribution`."""
+    _distribution(m, out)

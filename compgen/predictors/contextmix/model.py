@@ -1,0 +1,170 @@
+"""The arrays of one running model, how they start, grow and are copied."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from compgen.predictors.contextmix import _kernel as k
+from compgen.predictors.contextmix import tables
+from compgen.predictors.contextmix.settings import Recipe, recipes
+
+#: Slots (16 bytes) to begin with, and how many there are for a byte read before they are made four times as many.
+FIRST_SLOTS = 1 << 16
+SLOTS_A_BYTE = 32
+#: No more probability maps (64 bytes) and places to look for a match (4 bytes) than these.
+MAX_LINES = 1 << 17
+MAX_HEADS = 1 << 20
+
+
+class Arrays(NamedTuple):
+    """What the kernel works on. The tables at the end never change."""
+
+    settings: npt.NDArray[np.int64]
+    registers: npt.NDArray[np.int64]
+    words: npt.NDArray[np.uint64]
+    recipes: npt.NDArray[np.uint64]
+    selectors: npt.NDArray[np.int64]
+    #: uint8 (16 (slots + 4),): the slots and the empty one.
+    table: npt.NDArray[np.uint8]
+    #: By bank (first nibble of even and of odd positions, second nibble) and context: slots in use, asked for, checks.
+    bases: npt.NDArray[np.uint32]
+    wanted: npt.NDArray[np.uint32]
+    checks: npt.NDArray[np.uint8]
+    hashes: npt.NDArray[np.uint64]
+    #: uint32 (contexts * 256,): P(1) after each history, 32 bits.
+    maps: npt.NDArray[np.uint32]
+    #: int32 (rows * inputs,) and (256 * 8,): weights of the two layers, 65536 is 1.
+    weights: npt.NDArray[np.int32]
+    weights2: npt.NDArray[np.int32]
+    #: uint16 (lines * 32,): the final probability maps.
+    refined: npt.NDArray[np.uint16]
+    #: uint32 (2 * 64 * 2,): P(1) by match model, length, expected bit; 22 bits and a count.
+    matched: npt.NDArray[np.uint32]
+    followers: npt.NDArray[np.uint32]
+    heads: npt.NDArray[np.int32]
+    #: int32 (9 * inputs,) and (9 * NOTES,): the inputs of the mixers and what learning needs, for 8 bits and a spare.
+    inputs: npt.NDArray[np.int32]
+    notes: npt.NDArray[np.int32]
+    #: Numeric prediction, int64: means and sharpness, errors by mean and activity, taps, linear weights, pixels around.
+    means: npt.NDArray[np.int64]
+    sharpness: npt.NDArray[np.int64]
+    errors: npt.NDArray[np.int64]
+    activity: npt.NDArray[np.int64]
+    taps: npt.NDArray[np.int64]
+    linear: npt.NDArray[np.int64]
+    around: npt.NDArray[np.int64]
+    #: int64 (16,): what the selectors chose for the two nibbles.
+    selected: npt.NDArray[np.int64]
+    transitions: npt.NDArray[np.uint8]
+    stretch: npt.NDArray[np.int32]
+    squash: npt.NDArray[np.int32]
+    reciprocals: npt.NDArray[np.int32]
+
+
+#: The fields of Arrays that never change.
+_CONSTANT = ("settings", "recipes", "selectors", "transitions", "stretch", "squash", "reciprocals")
+
+
+def _aligned(count: int, dtype: Any) -> Any:
+    """Zeros that start at a cache line."""
+    size = count * np.dtype(dtype).itemsize
+    raw = np.zeros(size + 64, dtype=np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + size].view(dtype)
+
+
+def _selectors(recipe: Recipe) -> tuple[npt.NDArray[np.int64], int]:
+    """The selectors as the kernel wants them, and the number of weight vectors.
+
+    Columns: word, shift, mask, vectors a value, first vector, masks of what is added (bits so far, number of the bit).
+    """
+    table, row = [], 0
+    for s in recipe.selectors:
+        stride = 0 if s.tree else 8 if s.bits else 1
+        table.append((s.source, s.shift, s.mask, stride, row, 255 if s.tree else 0, 7 if s.bits else 0))
+        row += s.rows
+    return np.array(table, dtype=np.int64), row
+
+
+def start(recipe: Recipe, width: int, max_slots: int) -> Arrays:
+    """A model that has read nothing."""
+    n = len(recipe.contexts)
+    inputs = -(-(n + 5 + recipe.means) // 8) * 8
+    slots = min(FIRST_SLOTS, max_slots)
+    selectors, rows = _selectors(recipe)
+    settings = np.zeros(16, dtype=np.int64)
+    settings[: k.REFINING + 1] = (
+        n, inputs, len(selectors), recipe.means, recipe.kind, width, slots, slots // 4, slots // 4,
+        *recipe.minimum, recipe.speed, recipe.speed_start, recipe.refining,
+    )  # fmt: skip
+    weights = _aligned(rows * inputs, np.int32)
+    weights.reshape(rows, inputs)[:, :n] = recipe.context_weight
+    weights.reshape(rows, inputs)[:, n + 5 : n + 5 + recipe.means] = recipe.mean_weight
+    weights2 = _aligned(256 * 8, np.int32)
+    weights2.reshape(256, 8)[:, : len(selectors)] = 65536 // len(selectors)
+    refined = _aligned(slots // 4 * k.LINE_SIZE, np.uint16)
+    refined.reshape(-1, k.LINE_SIZE)[:, :25] = tables.squash()[np.minimum(np.arange(25) * 256, 6143)]
+    return Arrays(
+        settings=settings,
+        registers=np.zeros(16, dtype=np.int64),
+        words=np.zeros(16, dtype=np.uint64),
+        recipes=recipes(recipe.contexts),
+        selectors=selectors,
+        table=_aligned(16 * (slots + 4), np.uint8),
+        bases=np.zeros(3 * n, dtype=np.uint32),
+        wanted=np.zeros(3 * n, dtype=np.uint32),
+        checks=np.zeros(3 * n, dtype=np.uint8),
+        hashes=np.zeros(n, dtype=np.uint64),
+        maps=np.tile(tables.first_guesses(), n),
+        weights=weights,
+        weights2=weights2,
+        refined=refined,
+        matched=tables.first_matched(),
+        followers=np.zeros(256 + (1 << 15), dtype=np.uint32),
+        heads=np.zeros(2 * (slots // 4), dtype=np.int32),
+        inputs=_aligned(9 * inputs, np.int32),
+        notes=_aligned(9 * k.NOTES, np.int32),
+        means=np.full(8, 32768, dtype=np.int64),
+        sharpness=np.full(8, 355, dtype=np.int64),
+        errors=np.tile(256 + 128 * np.sqrt(2.0) ** np.arange(16), 8).astype(np.int64),
+        activity=np.zeros(8, dtype=np.int64),
+        taps=np.zeros(k.TAPS, dtype=np.int64),
+        linear=np.zeros(2 * k.TAPS, dtype=np.int64),
+        around=np.zeros(8, dtype=np.int64),
+        selected=np.zeros(16, dtype=np.int64),
+        transitions=tables.transitions(),
+        stretch=tables.stretch(),
+        squash=tables.squash(),
+        reciprocals=tables.reciprocals(),
+    )
+
+
+def grown(m: Arrays, max_slots: int) -> Arrays:
+    """The model with four times the room. Every entry is found where it is looked for, as all are there four times."""
+    old = int(m.settings[k.SLOTS])
+    slots = min(4 * old, max_slots)
+    settings = m.settings.copy()
+    settings[k.SLOTS] = slots
+    settings[k.HEADS] = min(slots // 4, MAX_HEADS)
+    settings[k.LINES] = min(slots // 4, MAX_LINES)
+    table = _aligned(16 * (slots + 4), np.uint8)
+    table[: 16 * slots].reshape(-1, 16 * old)[:] = m.table[: 16 * old]
+    refined = _aligned(int(settings[k.LINES]) * k.LINE_SIZE, np.uint16)
+    refined.reshape(-1, len(m.refined))[:] = m.refined
+    heads = np.tile(m.heads.reshape(2, 1, -1), (1, int(settings[k.HEADS] // m.settings[k.HEADS]), 1)).reshape(-1)
+    bases = np.where(m.bases == 16 * old, 16 * slots, m.bases).astype(np.uint32)
+    return m._replace(settings=settings, table=table, refined=refined, heads=heads, bases=bases)
+
+
+def limit(m: Arrays, max_slots: int) -> int:
+    """The position at which the model is to grow."""
+    slots = int(m.settings[k.SLOTS])
+    return slots // SLOTS_A_BYTE if slots < max_slots else (1 << 31) - 1
+
+
+def copy(m: Arrays) -> Arrays:
+    """An independent copy."""
+    return m._replace(**{name: getattr(m, name).copy() for name in m._fields if name not in _CONSTANT})
