@@ -162,8 +162,8 @@ def quality_specs(which: str) -> list[str]:
             print(missing, file=sys.stderr)
         else:
             specs.append(name)
-    blends = ["blend(gzip)", "blend(gzip,order2)", "blend(gzip,order4)", "blend(gzip,order6)"]
-    return [*specs, "order2", "order4", "order6", *blends]
+    blends = ["blend(gzip)", *(f"blend(gzip,{model})" for model in ("order2", "order4", "order6", "cm"))]
+    return [*specs, "order2", "order4", "order6", "cm", *blends]
 
 
 def load(folder: Path) -> tuple[dict[str, bytes], bytes, bytes]:
