@@ -125,18 +125,20 @@ def unknown_name(kind: str, name: str, known: list[str]) -> str:
 
 
 def build(spec: Spec, factory: Callable[..., T]) -> T:
-    """Call ``factory`` with a spec's arguments, converted by the annotations of its parameters."""
-    from_spec = getattr(factory, "from_spec", None)
-    if from_spec is not None:
-        return typing.cast(T, from_spec(spec))
-    if spec.parts:
+    """Call ``factory`` with a spec's arguments, converted by the annotations of its parameters.
+
+    A factory with a parameter ``parts`` gets there the predictors that the specs in parentheses name, as a tuple.
+    """
+    parameters = dict(inspect.signature(factory).parameters)
+    arguments: dict[str, Any] = {}
+    if parameters.pop("parts", None) is not None:
+        arguments["parts"] = tuple(predictor(str(part)) for part in spec.parts)
+    elif spec.parts:
         raise UsageError(f"{spec.name} is not made of other specs; write {spec.name}:key=value,...")
-    parameters = inspect.signature(factory).parameters
     hints = _hints(factory)
     positional = list(zip(parameters, spec.values, strict=False))
     if len(spec.values) > len(positional):
         raise UsageError(f"too many values in {str(spec)!r}; parameters of {spec.name}: {_names(parameters)}")
-    arguments: dict[str, Any] = {}
     for key, value in [*positional, *spec.options]:
         if key not in parameters:
             near = difflib.get_close_matches(key, parameters, n=1)

@@ -53,12 +53,9 @@ def _describe(entry: EntryPoint) -> dict[str, Any]:
     try:
         made = entry.load()
         row["description"] = _plain_text((inspect.getdoc(made) or "").split("\n")[0])
-        row["takes_specs"] = hasattr(made, "from_spec")  # what those are is the entry's own affair
-        row["parameters"] = {
-            name: _plain(p.default)
-            for name, p in inspect.signature(made).parameters.items()
-            if not (row["takes_specs"] and p.default is inspect.Parameter.empty)
-        }
+        parameters = dict(inspect.signature(made).parameters)
+        row["takes_specs"] = parameters.pop("parts", None) is not None  # see compgen.registry.build
+        row["parameters"] = {name: _plain(p.default) for name, p in parameters.items()}
         if entry.group == _GROUPS["compressors"]:
             made()  # a codec whose package is missing says so when it is made
     except CompgenError as error:

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 
-from compgen import registry
 from compgen.errors import UsageError
 from compgen.interfaces import FloatArray, Predictor, Session, Symbols, symbol_array
-
-C = TypeVar("C", bound="Composite")
 
 
 @dataclass(frozen=True)
@@ -32,20 +27,6 @@ class Composite(Predictor):
             raise UsageError(f"{self.name} needs at least one predictor: write {self.name}(gzip,order2)")
         if len({part.alphabet_size for part in self.parts}) > 1:
             raise UsageError(f"{self.name}: the predictors have alphabets of different sizes")
-
-    @classmethod
-    def from_spec(cls: type[C], spec: registry.Spec) -> C:
-        """See :class:`compgen.registry.Spec`; the parts are its parts, the parameters its arguments."""
-        parts = tuple(registry.predictor(str(part)) for part in spec.parts)
-
-        def make(**parameters: float) -> C:
-            return cls(parts, **parameters)
-
-        own = [f for f in dataclasses.fields(cls) if f.name != "parts"]
-        signature = [inspect.Parameter(f.name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=f.default) for f in own]
-        make.__signature__ = inspect.Signature(signature)  # type: ignore[attr-defined]
-        make.__annotations__ = {f.name: type(f.default) for f in own}
-        return registry.build(registry.Spec(spec.name, (), spec.values, spec.options), make)
 
     @property
     def spec(self) -> str:
