@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from compgen.coding._kernel import END, OFFSET, POSITION, WIDTH, follow, target_of
-from compgen.jit import kernel
+from compgen.jit import inner, kernel
 
 SYMBOL, COUNT, CHILD, SIBLING = 0, 1, 2, 3
 USED, ORDER, CONTEXTS = 0, 1, 2
@@ -66,7 +66,7 @@ def frequencies(nodes, state, discounts, out):  # type: ignore[no-untyped-def]
     return total
 
 
-@kernel
+@inner
 def _count(nodes, context, node):  # type: ignore[no-untyped-def]
     """Count ``node`` once more; keep the counts of its context small enough to follow changing data."""
     nodes[node, COUNT] += 1
@@ -77,7 +77,7 @@ def _count(nodes, context, node):  # type: ignore[no-untyped-def]
             node = nodes[node, SIBLING]
 
 
-@kernel
+@inner
 def _push(nodes, state, depth, symbol):  # type: ignore[no-untyped-def]
     """Learn one symbol and move the contexts on. ``nodes`` has room for ``depth + 1`` more."""
     counting = True
