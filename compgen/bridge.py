@@ -22,7 +22,16 @@ import numpy as np
 from compgen import numerics
 from compgen.coding.payload import decode_block, encode_block
 from compgen.errors import CorruptDataError
-from compgen.interfaces import Compressor, ContinuationLengths, FloatArray, Predictor, Session, Symbols, symbol_array
+from compgen.interfaces import (
+    Compressor,
+    ContinuationLengths,
+    FloatArray,
+    Predictor,
+    Session,
+    Symbols,
+    byte_array,
+    symbol_array,
+)
 
 _PREFIX, _CHECK = struct.Struct("<QI"), struct.Struct("<I")
 
@@ -77,7 +86,7 @@ class CompressorPredictor(Predictor):
 
     def session(self, contexts: Sequence[Symbols]) -> Session:
         """See :meth:`Predictor.session`."""
-        return _CompressorSession([self.compressor.continuations(_as_bytes(c)) for c in contexts])
+        return _CompressorSession([self.compressor.continuations(byte_array(c).tobytes()) for c in contexts])
 
 
 class _CompressorSession(Session):
@@ -93,10 +102,6 @@ class _CompressorSession(Session):
 
     def fork(self) -> Session:
         return _CompressorSession([stream.fork() for stream in self._streams])
-
-
-def _as_bytes(symbols: Symbols) -> bytes:
-    return symbol_array(symbols).astype(np.uint8).tobytes()
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,13 @@ def symbol_array(symbols: Symbols) -> IntArray:
     return np.array(symbols, dtype=np.int64)
 
 
+def byte_array(symbols: Symbols) -> npt.NDArray[np.uint8]:
+    """Symbols of an alphabet of bytes as a writable uint8 copy ``(len(symbols),)``, as compiled code wants them."""
+    if isinstance(symbols, bytes | bytearray):
+        return np.frombuffer(bytearray(symbols), np.uint8)
+    return symbol_array(symbols).astype(np.uint8)
+
+
 def _spec(self: object, name: str) -> str:
     """``name:key=value,...`` with the fields of a dataclass that differ from their defaults."""
     changed = [

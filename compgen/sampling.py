@@ -50,8 +50,7 @@ def sample(
         raise UsageError(
             f"{model.spec} predicts {model.alphabet_size} symbols, not bytes; use compgen.sampling.continue_streams"
         )
-    if samples < 1:
-        raise UsageError(f"samples must be at least 1, not {samples}")
+    check_samples(samples)
     decoding = Decoding(temperature, top_k, top_p, greedy, seed)
     streams = continue_streams(model, [context] * samples, length, decoding, progress)
     return [stream.astype(np.uint8).tobytes() for stream in streams]
@@ -86,6 +85,12 @@ def continue_streams(
         return list(_continue_in_step(predictor, checked, length, decoding, first_stream, progress))
     tasks = [(predictor, context, length, decoding, first_stream + i) for i, context in enumerate(checked)]
     return _run_tasks(tasks, progress)
+
+
+def check_samples(samples: int) -> None:
+    """Raise :class:`~compgen.errors.UsageError` unless there is at least one sample to draw."""
+    if samples < 1:
+        raise UsageError(f"samples must be at least 1, not {samples}")
 
 
 def choose(probabilities: FloatArray, uniforms: FloatArray, decoding: Decoding) -> IntArray:

@@ -12,7 +12,7 @@ import soundfile
 
 from compgen.errors import BadInputError, UsageError
 from compgen.interfaces import Decoding, Predictor, Progress, Rendering, Sampler
-from compgen.sampling import continue_streams
+from compgen.sampling import check_samples, continue_streams
 from samplers._fit import fit
 from samplers._spectrogram import spectrogram
 
@@ -70,8 +70,7 @@ class AudioSampler(Sampler):
         progress: Progress | None = None,
     ) -> list[Rendering]:
         """See :meth:`Sampler.sample`."""
-        if samples < 1:
-            raise UsageError(f"samples must be at least 1, not {samples}")
+        check_samples(samples)
         pcm, samplerate = read_mono(source)
         pcm, context = self._cut(pcm)
         given = _to_bytes(pcm[:context], self.bits)

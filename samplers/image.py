@@ -9,7 +9,7 @@ import numpy as np
 
 from compgen.errors import BadInputError, UsageError
 from compgen.interfaces import Decoding, Predictor, Progress, Rendering, Sampler
-from compgen.sampling import continue_streams
+from compgen.sampling import check_samples, continue_streams
 from samplers._fit import fit
 from samplers._pixels import Pixels, comparison, read_gray, resize
 
@@ -60,8 +60,7 @@ class ImageSampler(Sampler):
         progress: Progress | None = None,
     ) -> list[Rendering]:
         """See :meth:`Sampler.sample`. Row r of sample s is stream s * rows + r, so asking for more changes none."""
-        if samples < 1:
-            raise UsageError(f"samples must be at least 1, not {samples}")
+        check_samples(samples)
         pixels = read_gray(source)
         width = self.width or min(pixels.shape[1], PAPER_WIDTH)
         if width != pixels.shape[1]:

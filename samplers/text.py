@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from compgen.errors import BadInputError, UsageError
-from compgen.interfaces import Decoding, Predictor, Progress, Rendering, Sampler
-from compgen.sampling import continue_streams
+from compgen.interfaces import Decoding, Predictor, Progress, Rendering, Sampler, byte_array
+from compgen.sampling import check_samples, continue_streams
 from samplers._fit import require_whole_rows
 
 #: The paper continues 1948 bytes of text by 100, a chunk of 2048 in all.
@@ -42,11 +42,10 @@ class BytesSampler(Sampler):
     ) -> list[Rendering]:
         """See :meth:`Sampler.sample`."""
         context = self._context(source)
-        if samples < 1:
-            raise UsageError(f"samples must be at least 1, not {samples}")
+        check_samples(samples)
         require_whole_rows(predictor, len(context) + self.length)
         streams = continue_streams(predictor, [context] * samples, self.length, decoding, progress)
-        return [self._render(context, bytes(bytearray(stream.tolist()))) for stream in streams]
+        return [self._render(context, byte_array(stream).tobytes()) for stream in streams]
 
     def _context(self, source: bytes) -> bytes:
         if not source:

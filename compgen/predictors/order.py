@@ -41,7 +41,7 @@ from compgen.interfaces import (
     Progress,
     Session,
     Symbols,
-    symbol_array,
+    byte_array,
 )
 from compgen.predictors import _order_kernel as kernel
 
@@ -76,7 +76,7 @@ class _OrderN(Predictor, BlockCoder):
         """See :meth:`Predictor.session`."""
         streams = [_Tree(self.depth) for _ in contexts]
         for stream, context in zip(streams, contexts, strict=True):
-            stream.learn(_as_bytes(context))
+            stream.learn(byte_array(context))
         return _OrderSession(streams)
 
     def code_lengths(
@@ -89,8 +89,8 @@ class _OrderN(Predictor, BlockCoder):
         lengths = []
         for stream, context in zip(streams, [b""] * len(streams) if contexts is None else contexts, strict=True):
             tree = _Tree(self.depth)
-            tree.learn(_as_bytes(context))
-            counted = tree.score(_as_bytes(stream))
+            tree.learn(byte_array(context))
+            counted = tree.score(byte_array(stream))
             lengths.append(-numerics.log2(counted[:, 1] / counted[:, 2]))
             if progress is not None:
                 progress(sum(map(len, lengths)), sum(map(len, streams)))
@@ -100,7 +100,7 @@ class _OrderN(Predictor, BlockCoder):
         """See :meth:`BlockCoder.encode_block`: one stream, coded with the frequencies as they are."""
         tree, encoder = _Tree(self.depth), Encoder()
         for start in range(0, len(data), _PIECE_BYTES):
-            encoder.encode_intervals(tree.score(_as_bytes(data[start : start + _PIECE_BYTES])))
+            encoder.encode_intervals(tree.score(byte_array(data[start : start + _PIECE_BYTES])))
             if done is not None:
                 done(start)
         return encoder.finish()
@@ -188,16 +188,12 @@ class _OrderSession(Session):
         return probabilities
 
     def push(self, symbols: Symbols) -> None:
-        column = _as_bytes(symbols)[:, None]
+        column = byte_array(symbols)[:, None]
         for stream, symbol in zip(self._streams, column, strict=True):
             stream.learn(symbol)
 
     def fork(self) -> Session:
         return _OrderSession([stream.fork() for stream in self._streams])
-
-
-def _as_bytes(symbols: Symbols) -> npt.NDArray[np.uint8]:
-    return symbol_array(symbols).astype(np.uint8)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from compgen import numerics
 from compgen.errors import UsageError
-from compgen.interfaces import BlockCoder, Done, FloatArray, Predictor, Progress, Session, Symbols, symbol_array
+from compgen.interfaces import BlockCoder, Done, FloatArray, Predictor, Progress, Session, Symbols, byte_array
 from compgen.predictors.contextmix import _kernel as kernel
 from compgen.predictors.contextmix import model
 from compgen.predictors.contextmix.settings import LEVELS, MEMORY_MB, MODES, recipe
@@ -60,7 +60,7 @@ class ContextMix(Predictor, BlockCoder):
         """See :meth:`Predictor.session`."""
         streams = [_Stream(self) for _ in contexts]
         for stream, context in zip(streams, contexts, strict=True):
-            stream.read(_as_bytes(context))
+            stream.read(byte_array(context))
         return _ContextMixSession(streams)
 
     def code_lengths(
@@ -73,8 +73,8 @@ class ContextMix(Predictor, BlockCoder):
         lengths: list[FloatArray] = []
         for stream, context in zip(streams, [b""] * len(streams) if contexts is None else contexts, strict=True):
             reader = _Stream(self)
-            reader.read(_as_bytes(context))
-            lengths.append(-numerics.log2(reader.score(_as_bytes(stream))))
+            reader.read(byte_array(context))
+            lengths.append(-numerics.log2(reader.score(byte_array(stream))))
             if progress is not None:
                 progress(sum(map(len, lengths)), sum(map(len, streams)))
         return lengths
@@ -86,10 +86,6 @@ class ContextMix(Predictor, BlockCoder):
     def decode_block(self, code: bytes, length: int, done: Done | None = None) -> bytes:
         """See :meth:`BlockCoder.decode_block`. Takes memory for the whole length at once."""
         return _Stream(self).decode(np.frombuffer(code, dtype=np.uint8).copy(), length, done).tobytes()
-
-
-def _as_bytes(symbols: Symbols) -> _Bytes:
-    return symbol_array(symbols).astype(np.uint8)
 
 
 #: How often to say how far the work has come.
@@ -203,7 +199,7 @@ class _ContextMixSession(Session):
         return rows
 
     def push(self, symbols: Symbols) -> None:
-        for stream, symbol in zip(self._streams, _as_bytes(symbols)[:, None], strict=True):
+        for stream, symbol in zip(self._streams, byte_array(symbols)[:, None], strict=True):
             stream.read(symbol)
 
     def fork(self) -> Session:
