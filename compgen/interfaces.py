@@ -161,6 +161,20 @@ class Session(ABC):
     def fork(self) -> Session:
         """An independent copy of all streams."""
 
+    def read(self, symbols: npt.ArrayLike) -> FloatArray:
+        """Move on by known symbols ``(streams, n)``; returns P(symbol) of each row before it, float64 ``(streams, n,
+        alphabet_size)``.
+
+        The same as :meth:`probabilities` and :meth:`push` n times, which is what it does unless a model can look at all
+        positions at once.
+        """
+        table = np.asarray(symbols, np.int64)
+        rows = []
+        for step in range(table.shape[1]):
+            rows.append(self.probabilities())
+            self.push(table[:, step])
+        return np.stack(rows, axis=1)
+
 
 class Predictor(ABC):
     """A model that gives every possible next symbol a probability, given those before it.

@@ -15,23 +15,31 @@ import numpy.typing as npt
 
 from compgen.coding.batch import BatchDecoder, BatchEncoder
 from compgen.errors import CorruptDataError, UsageError
-from compgen.interfaces import BlockCoder, Done, Predictor
+from compgen.interfaces import BlockCoder, Done, Predictor, Session
 
 Bytes = npt.NDArray[np.uint8]
 
 #: Of the quantised probabilities: the floor of 2**-24 costs 256 symbols 0.00002 bits a byte.
 PRECISION_BITS = 24
+#: Symbols of all streams together that an exact predictor is given at once.
+AHEAD = 8192
 
 
 def encode_block(predictor: Predictor, data: bytes, streams: int = 1, done: Done | None = None) -> bytes:
     """The code of ``data`` (at least a byte) under a predictor over bytes, in ``streams`` streams."""
     if isinstance(predictor, BlockCoder):
         return predictor.encode_block(data, done)
+    return encode_streams(predictor, data, streams, done)
+
+
+def encode_streams(predictor: Predictor, data: bytes, streams: int, done: Done | None = None) -> bytes:
+    """As :func:`encode_block`, by the general way. An exact predictor may read many symbols at once for it."""
     _require_bytes(predictor)
     parts = _parts(np.frombuffer(data, np.uint8), streams)
     encoder = BatchEncoder(len(parts), PRECISION_BITS)
     session = predictor.session([b""] * len(parts))
-    for step in range(len(parts[0])):
+    start = _encode_ahead(session, encoder, parts, done) if predictor.exact else 0
+    for step in range(start, len(parts[0])):
         going = [i for i, part in enumerate(parts) if step < len(part)]
         symbols = np.array([parts[i][step] for i in going], np.int64)
         encoder.encode(symbols, session.probabilities()[going], going)
@@ -49,6 +57,11 @@ def decode_block(predictor: Predictor, code: bytes, length: int, streams: int = 
     """
     if isinstance(predictor, BlockCoder):
         return predictor.decode_block(code, length, done)
+    return decode_streams(predictor, code, length, streams, done)
+
+
+def decode_streams(predictor: Predictor, code: bytes, length: int, streams: int, done: Done | None = None) -> bytes:
+    """As :func:`decode_block`, by the general way."""
     _require_bytes(predictor)
     parts = _parts(np.zeros(length, np.uint8), streams)
     decoder = BatchDecoder(_split_codes(code, len(parts)), PRECISION_BITS)
@@ -63,6 +76,18 @@ def decode_block(predictor: Predictor, code: bytes, length: int, streams: int = 
         if done is not None:
             done((step + 1) * len(going))
     return np.concatenate(parts).tobytes()
+
+
+def _encode_ahead(session: Session, encoder: BatchEncoder, parts: list[Bytes], done: Done | None) -> int:
+    """Code what all streams have but for the last step, many steps at a time; returns the steps coded."""
+    table = np.stack([part[: len(parts[-1]) - 1] for part in parts]).astype(np.int64)
+    piece = max(1, AHEAD // len(parts))
+    for first in range(0, table.shape[1], piece):
+        symbols = table[:, first : first + piece]
+        encoder.encode_many(symbols, session.read(symbols))
+        if done is not None:
+            done((first + symbols.shape[1]) * len(parts))
+    return table.shape[1]
 
 
 def _require_bytes(predictor: Predictor) -> None:

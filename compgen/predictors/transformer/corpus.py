@@ -1,0 +1,93 @@
+"""Training data: files, folders and compressed files as symbols, with a part held out, and samples of it."""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import zstandard
+
+from compgen.errors import BadInputError, UsageError
+
+Symbols = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+
+
+def read_file(path: Path) -> bytes:
+    """A file's content; .xz, .gz and .zst are unpacked."""
+    try:
+        data = path.read_bytes()
+        if path.suffix == ".xz":
+            return lzma.decompress(data)
+        if path.suffix == ".gz":
+            return gzip.decompress(data)
+        if path.suffix == ".zst":
+            return zstandard.ZstdDecompressor().decompressobj().decompress(data)
+        return data
+    except OSError as error:
+        raise BadInputError(f"{path}: {error.strerror or error}") from None
+    except (lzma.LZMAError, EOFError, zstandard.ZstdError) as error:
+        raise BadInputError(f"{path}: not a whole {path.suffix} file ({error})") from None
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file's symbols: ``training`` to learn from, ``held_out`` to be judged by; ``weight`` is its share of samples."""
+
+    name: str
+    training: Symbols
+    held_out: Symbols
+    weight: float
+
+
+def split(name: str, symbols: Symbols, weight: float | None = None, held_out: float = 0.05) -> Source:
+    """Hold out the last part of a file. The weight is the number of symbols unless given."""
+    cut = len(symbols) - int(len(symbols) * held_out)
+    return Source(name, symbols[:cut], symbols[cut:], float(len(symbols)) if weight is None else weight)
+
+
+def files_below(paths: Iterable[Path]) -> Iterator[Path]:
+    """The files named, and those in the folders named, in order of their names."""
+    for path in paths:
+        if path.is_dir():
+            yield from sorted(file for file in path.rglob("*") if file.is_file())
+        else:
+            yield path
+
+
+class Corpus:
+    """Sources, and reproducible samples of them: a batch is a function of the seed and the step alone."""
+
+    def __init__(self, sources: Sequence[Source], seed: int = 0) -> None:
+        self.sources = [source for source in sources if len(source.training)]
+        if not self.sources:
+            raise UsageError("there is nothing to train on: the files given are empty")
+        weights = np.array([source.weight for source in self.sources])
+        self._cumulative = np.cumsum(weights / weights.sum())
+        self._seed = seed
+
+    def batch(self, step: int, sequences: int, context: int) -> npt.NDArray[np.int64]:
+        """Symbols ``(sequences, context)`` from random places; shorter sources are repeated to fill a sequence."""
+        random = np.random.default_rng((self._seed, step))
+        rows = np.empty((sequences, context), dtype=np.int64)
+        chosen = np.minimum(np.searchsorted(self._cumulative, random.random(sequences)), len(self.sources) - 1)
+        for row, index in zip(rows, chosen, strict=True):
+            symbols = self.sources[index].training
+            start = int(random.integers(max(len(symbols) - context, 0) + 1))
+            row[:] = np.resize(symbols[start : start + context], context)
+        return rows
+
+    def held_out(self, context: int, chunks: int) -> dict[str, npt.NDArray[np.int64]]:
+        """By source, up to ``chunks`` chunks ``(chunks, context)`` spread evenly over what is held out."""
+        found = {}
+        for source in self.sources:
+            whole = len(source.held_out) // context
+            picks = np.unique(np.linspace(0, whole - 1, min(whole, chunks)).astype(int)) if whole else []
+            rows = [source.held_out[i * context : (i + 1) * context] for i in picks]
+            if rows:
+                found[source.name] = np.stack(rows).astype(np.int64)
+        return found

@@ -1,0 +1,219 @@
+"""The transformer in fixed point on NumPy: float64 products by BLAS, compiled loops for what stands between them.
+
+One function moves any number of streams on by any number of positions, so that reading a text at once and reading it
+symbol by symbol are the same code but for the attention, and the same numbers.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import numpy.typing as npt
+
+from compgen.numerics import FloatArray, IntArray
+from compgen.predictors.transformer import _kernel as kernel
+from compgen.predictors.transformer import fixed
+from compgen.predictors.transformer.config import TAPS, Config
+from compgen.predictors.transformer.weights import Weights
+
+#: Positions that are computed together, and queries that attend together.
+PIECE, QUERIES = 512, 128
+#: Up to this many rows a product reads 16-bit weights in a loop of its own instead of 64-bit ones in BLAS.
+FEW = 4
+LIMIT, RESIDUAL_LIMIT = float(fixed.ACTIVATION_LIMIT), 2.0**fixed.RESIDUAL_LIMIT
+
+Int16Array = npt.NDArray[np.int16]
+
+
+class Matrix:
+    """A weight matrix ``(outputs, inputs)`` of 16-bit integers with ``bits`` fraction bits."""
+
+    def __init__(self, weights: Weights, name: str) -> None:
+        self.bits = weights.bits[name]
+        self._short = np.ascontiguousarray(weights.tensors[name], np.int16)
+        self._double = np.ascontiguousarray(self._short.T, np.float64)
+
+    def __call__(self, rows: FloatArray) -> FloatArray:
+        """Rows ``(rows, inputs)`` of 16-bit integers to exact sums ``(rows, outputs)``."""
+        if len(rows) > FEW:
+            return rows @ self._double
+        sums = np.empty((len(rows), len(self._short)))
+        kernel.multiply(self._short, rows.astype(np.int16), sums)
+        return sums
+
+
+class Layer:
+    """The integers of one layer, as float64."""
+
+    def __init__(self, weights: Weights, index: int) -> None:
+        config, name = weights.config, f"layers.{index}."
+        self.window = config.windows[index]
+        exponents = config.slope_exponents(index)
+        unit = 2 * fixed.ACTIVATION
+        self.slopes = np.array([2.0 ** (unit - e) if e else 0.0 for e in exponents])
+        self.qkv, self.out, self.up, self.down = (
+            Matrix(weights, name + part) for part in ("qkv", "out", "up", "down")
+        )
+        self.near, self.near_mlp, self.keep, self.again, sharpness = (
+            weights.tensors[name + part].astype(np.float64)
+            for part in ("near", "near_mlp", "keep", "again", "sharpness")
+        )
+        root = np.sqrt(np.float64(config.head)) * 2.0**fixed.ACTIVATION
+        self.scales = np.append(sharpness * 2.0**-fixed.SHARPNESS * root, root)
+
+
+class LayerCache:
+    """Keys, values and the last normalised rows of some streams, as far as a layer still looks at them."""
+
+    def __init__(self, config: Config, window: int, streams: int) -> None:
+        self._window = window
+        shape = (streams, config.heads, 64, config.head)
+        self.keys, self.values = np.zeros(shape, np.int16), np.zeros(shape, np.int16)
+        self.lengths = np.zeros(streams, np.int64)
+        self.tail, self.tail_mlp = (np.zeros((streams, TAPS - 1, config.width)) for _ in range(2))
+
+    def make_room(self, positions: int) -> None:
+        """Forget what is out of sight, or take more memory, so that ``positions`` more fit."""
+        capacity, needed = self.keys.shape[2], int(self.lengths.max()) + positions
+        if needed <= capacity:
+            return
+        sight = self._window - 1
+        for stream in np.flatnonzero(self.lengths > sight):
+            length = int(self.lengths[stream])
+            for array in (self.keys, self.values):
+                array[stream, :, :sight] = array[stream, :, length - sight : length].copy()
+            self.lengths[stream] = sight
+        needed = int(self.lengths.max()) + positions
+        if needed > capacity:
+            larger = min(max(needed, 2 * capacity), max(needed, sight + 2 * PIECE))
+            self.keys, self.values = (_longer(array, larger) for array in (self.keys, self.values))
+
+    def select(self, streams: IntArray) -> LayerCache:
+        """A copy of some streams."""
+        twin = copy.copy(self)
+        for name in ("keys", "values", "lengths", "tail", "tail_mlp"):
+            setattr(twin, name, getattr(self, name)[streams])
+        return twin
+
+    @staticmethod
+    def join(parts: list[LayerCache]) -> LayerCache:
+        """Several groups of streams as one."""
+        joined, capacity = copy.copy(parts[0]), max(part.keys.shape[2] for part in parts)
+        joined.keys = np.concatenate([_longer(part.keys, capacity) for part in parts])
+        joined.values = np.concatenate([_longer(part.values, capacity) for part in parts])
+        for name in ("lengths", "tail", "tail_mlp"):
+            setattr(joined, name, np.concatenate([getattr(part, name) for part in parts]))
+        return joined
+
+
+def _longer(array: Int16Array, capacity: int) -> Int16Array:
+    longer = np.zeros((*array.shape[:2], capacity, array.shape[3]), np.int16)
+    longer[:, :, : array.shape[2]] = array
+    return longer
+
+
+class Engine:
+    """A model ready to run. Caches are made by :meth:`start` and moved on by :meth:`advance`."""
+
+    def __init__(self, weights: Weights) -> None:
+        config = self.config = weights.config
+        self._embedding = weights.tensors["embedding"].astype(np.float64)
+        self._unembedding = Matrix(weights, "unembedding")
+        self._layers = [Layer(weights, index) for index in range(config.layers)]
+        self._attention_table = fixed.powers_table(fixed.ATTENTION).astype(np.int64)
+        self._output_table = fixed.powers_table(fixed.OUTPUT).astype(np.int64)
+        self._epsilon = float(config.width << (2 * fixed.RESIDUAL - fixed.EPSILON_BITS))
+        self._head_epsilon = float(config.head << (2 * fixed.ACTIVATION - fixed.EPSILON_BITS))
+        self._scale = float(np.sqrt(np.float64(config.width))) * 2.0**fixed.ACTIVATION
+
+    def start(self, streams: int) -> list[LayerCache]:
+        """Caches of streams that have read nothing."""
+        return [LayerCache(self.config, layer.window, streams) for layer in self._layers]
+
+    def select(self, caches: list[LayerCache], streams: IntArray) -> list[LayerCache]:
+        """A copy of the caches of some streams."""
+        return [cache.select(streams) for cache in caches]
+
+    def join(self, parts: list[list[LayerCache]]) -> list[LayerCache]:
+        """Caches of several groups of streams as one."""
+        return [LayerCache.join(list(layer)) for layer in zip(*parts, strict=True)]
+
+    def advance(self, symbols: IntArray, caches: list[LayerCache]) -> FloatArray:
+        """Read symbols ``(streams, positions)``; returns ``P(next symbol)`` after each: float64
+        ``(streams, positions, vocabulary)``. The start symbol is ``vocabulary``.
+        """
+        streams, positions = symbols.shape
+        probabilities = np.empty((streams, positions, self.config.vocabulary))
+        for first in range(0, positions, PIECE):
+            part = np.ascontiguousarray(symbols[:, first : first + PIECE])
+            probabilities[:, first : first + PIECE] = self._piece(part, caches)
+        return probabilities
+
+    def _piece(self, symbols: IntArray, caches: list[LayerCache]) -> FloatArray:
+        streams, positions = symbols.shape
+        rows, width = streams * positions, self.config.width
+        embedded = self._embedding[symbols.reshape(-1)]
+        x, h = embedded.copy(), np.empty((streams, positions, width))
+        for layer, cache in zip(self._layers, caches, strict=True):
+            kernel.mix(x, embedded, layer.keep, layer.again, 2.0**-fixed.FACTOR, RESIDUAL_LIMIT)
+            self._convolve(x, layer.near, cache.tail, h)
+            attended = self._attention(h, layer, cache)
+            self._add(x, attended, layer.out, fixed.ACTIVATION)
+            self._convolve(x, layer.near_mlp, cache.tail_mlp, h)
+            hidden = layer.up(h.reshape(rows, width))
+            square = 2.0 ** (fixed.HIDDEN - 2 * fixed.ACTIVATION)
+            kernel.square_positive(hidden, 2.0**-layer.up.bits, square, LIMIT)
+            self._add(x, hidden, layer.down, fixed.HIDDEN)
+        kernel.normalise(x, self._epsilon, self._scale, LIMIT, h.reshape(rows, width))
+        logits = self._unembedding(h.reshape(rows, width))
+        probabilities = np.empty_like(logits)
+        scale = 2.0 ** (fixed.TABLE - fixed.ACTIVATION - self._unembedding.bits)
+        kernel.distribute(logits, scale, self._output_table, probabilities)
+        return probabilities.reshape(streams, positions, -1)
+
+    def _convolve(self, x: FloatArray, taps: FloatArray, tail: FloatArray, h: FloatArray) -> None:
+        kernel.normalise_and_convolve(
+            x.reshape(h.shape), self._epsilon, self._scale, taps, 2.0**-fixed.FACTOR, LIMIT, tail, h
+        )
+
+    def _add(self, x: FloatArray, rows: FloatArray, matrix: Matrix, bits: int) -> None:
+        kernel.add(x, matrix(rows), 2.0 ** (fixed.RESIDUAL - bits - matrix.bits), RESIDUAL_LIMIT)
+
+    def _attention(self, h: FloatArray, layer: Layer, cache: LayerCache) -> FloatArray:
+        """What each position attends to: ``(streams * positions, width)`` activations. Moves the cache on."""
+        streams, positions, width = h.shape
+        sums = layer.qkv(h.reshape(-1, width)).reshape(streams, positions, 3 * width)
+        queries = np.empty((streams, self.config.heads, positions, self.config.head))
+        cache.make_room(positions)
+        kernel.split_heads(
+            sums, 2.0**-layer.qkv.bits, self._head_epsilon, layer.scales, LIMIT,
+            cache.lengths, queries, cache.keys, cache.values,
+        )  # fmt: skip
+        out = np.empty((streams, positions, width))
+        if positions == 1:
+            kernel.attend(
+                queries, cache.keys, cache.values, cache.lengths, layer.window, layer.slopes,
+                self._attention_table, LIMIT, out[:, 0],
+            )  # fmt: skip
+        else:
+            for stream in range(streams):
+                for head in range(self.config.heads):
+                    self._attend(queries[stream, head], layer, cache, stream, head, out[stream])
+        cache.lengths += positions
+        return out.reshape(-1, width)
+
+    def _attend(
+        self, queries: FloatArray, layer: Layer, cache: LayerCache, stream: int, head: int, out: FloatArray
+    ) -> None:
+        """One head's attention at some positions in a row; ``out`` ``(positions, width)``."""
+        size, length = self.config.head, int(cache.lengths[stream])
+        for first in range(0, len(queries), QUERIES):
+            part = queries[first : first + QUERIES]
+            here = length + first
+            low, high = max(0, here - layer.window + 1), here + len(part)
+            scores = part @ cache.keys[stream, head, low:high].astype(np.float64).T
+            totals = np.empty(len(part))
+            kernel.exponentiate(scores, here, low, layer.window, layer.slopes[head], self._attention_table, totals)
+            sums = scores @ cache.values[stream, head, low:high].astype(np.float64)
+            kernel.divide(sums, totals, LIMIT, out[first : first + QUERIES, head * size : (head + 1) * size])
