@@ -21,14 +21,14 @@ def _numbers(hexadecimal: str) -> list[float]:
 
 # Written out, as a library's logarithm and powers may differ in the last place as well.
 #: 2**f = exp(f ln 2) on [-1/2, 1/2] by its Taylor series, ln(2)**k / k! for k = 14 ... 0: it leaves less than 2**-57.
-_EXP2_SERIES = _numbers(
+EXP2_SERIES = _numbers(
     "0x1.314964d5878a7p-44 0x1.816193166d0f7p-40 0x1.c3bd650fc2983p-36 0x1.e8cac7351bb22p-32 0x1.e4cf5158b8ec7p-28 "
     "0x1.b5253d395e7c1p-24 0x1.62c0223a5c822p-20 0x1.ffcbfc588b0c5p-17 0x1.430912f86c786p-13 0x1.5d87fe78a6730p-10 "
     "0x1.3b2ab6fba4e77p-7 0x1.c6b08d704a0bfp-5 0x1.ebfbdff82c58ep-3 0x1.62e42fefa39efp-1 0x1.0000000000000p+0"
 )
 #: log2(m) = 2/ln2 * artanh(t), t = (m-1)/(m+1), |t| <= 0.1716 for m in [1/sqrt2, sqrt2], 2 / ln(2) / (2k + 1) for
 #: k = 11 ... 0: it leaves less than 2**-59.
-_LOG2_SERIES = _numbers(
+LOG2_SERIES = _numbers(
     "0x1.00ecd7e080215p-3 0x1.1964ec6fc9491p-3 0x1.3703c1f4d0ffep-3 0x1.5b9ac9b743f0dp-3 0x1.89f3b1694cffep-3 "
     "0x1.c68f568d31760p-3 0x1.0c9a84994022dp-2 0x1.484b13d7c02a9p-2 0x1.a61762a7aded9p-2 0x1.2776c50ef9bfep-1 "
     "0x1.ec709dc3a03fdp-1 0x1.71547652b82fep+1"
@@ -40,8 +40,8 @@ def exp2(x: FloatArray) -> FloatArray:
     clipped = np.clip(x, -1100.0, 1100.0)
     whole = np.floor(clipped + 0.5)
     fraction = clipped - whole
-    value = np.full_like(clipped, _EXP2_SERIES[0])
-    for coefficient in _EXP2_SERIES[1:]:
+    value = np.full_like(clipped, EXP2_SERIES[0])
+    for coefficient in EXP2_SERIES[1:]:
         value = value * fraction + coefficient
     result: FloatArray = np.where(clipped < -1022.0, 0.0, np.ldexp(value, whole.astype(np.int32)))
     return result
@@ -55,8 +55,8 @@ def log2(x: FloatArray) -> FloatArray:
     exponent = exponent - low
     t = (mantissa - 1.0) / (mantissa + 1.0)
     square = t * t
-    series = np.full_like(t, _LOG2_SERIES[0])
-    for coefficient in _LOG2_SERIES[1:]:
+    series = np.full_like(t, LOG2_SERIES[0])
+    for coefficient in LOG2_SERIES[1:]:
         series = series * square + coefficient
     result: FloatArray = exponent + series * t
     return result

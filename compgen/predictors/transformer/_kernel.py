@@ -131,6 +131,64 @@ def divide(sums, totals, limit, out):  # type: ignore[no-untyped-def]
             out[i, c] = _clipped(sums[i, c] / totals[i], limit)
 
 
+@inner
+def _reach(query, slope, head):  # type: ignore[no-untyped-def]
+    """How many steps back a weight may be other than 0.
+
+    A key is at most ``1024 * sqrt(head)`` long, and half a unit a channel for rounding; so no score lies further than
+    ``bound`` from 0, and the highest is not below ``-bound``. Weights end 21 bits below the highest.
+    """
+    if slope == 0:
+        return np.int64(1 << 40)
+    squares = 0.0
+    for c in range(head):
+        squares += np.float64(query[c]) * np.float64(query[c])
+    bound = math.sqrt(squares * head) * 1025.0
+    return np.int64((2.0 * bound + 22.0 * 1048576.0) / slope) + 1
+
+
+@inner
+def _weighted_sum(weights, values, start, stop, sums):  # type: ignore[no-untyped-def]
+    """``sums = weights[start:stop] @ values[start:stop]``, four keys at a time, most of which weigh nothing."""
+    head = sums.shape[0]
+    for c in range(head):
+        sums[c] = 0.0
+    whole = start + ((stop - start) >> 2 << 2)
+    for j in range(start, whole, 4):
+        if (weights[j] | weights[j + 1] | weights[j + 2] | weights[j + 3]) == 0:
+            continue
+        w0, w1 = np.float64(weights[j]), np.float64(weights[j + 1])
+        w2, w3 = np.float64(weights[j + 2]), np.float64(weights[j + 3])
+        for c in range(head):
+            first = w0 * np.float64(values[j, c]) + w1 * np.float64(values[j + 1, c])
+            sums[c] += first + (w2 * np.float64(values[j + 2, c]) + w3 * np.float64(values[j + 3, c]))
+    for j in range(whole, stop):
+        for c in range(head):
+            sums[c] += np.float64(weights[j]) * np.float64(values[j, c])
+
+
+@inner
+def _attend_head(query, keys, values, start, here, slope, table, scores, weights, sums):  # type: ignore[no-untyped-def]
+    """Weighted values of the keys from ``start`` to ``here`` to ``sums``; returns the sum of the weights."""
+    head = sums.shape[0]
+    most = np.int64(-(1 << 62))
+    for j in range(start, here + 1):
+        total = np.int32(0)
+        for c in range(head):
+            total += query[c] * np.int32(keys[j, c])
+        scores[j] = total
+    for j in range(start, here + 1):
+        most = max(most, np.int64(scores[j]) + slope * (j - here))
+    total_weight = np.int64(0)
+    for j in range(start, here + 1):
+        below = (most - np.int64(scores[j]) - slope * (j - here)) >> 10
+        weight = table[below & 1023] >> min(below >> 10, 63)
+        weights[j] = weight
+        total_weight += weight
+    _weighted_sum(weights, values, start, here + 1, sums)
+    return total_weight
+
+
 @kernel
 def attend(queries, keys, values, lengths, window, slopes, table, limit, out):  # type: ignore[no-untyped-def]
     """Attention of one new position a stream: queries ``(streams, heads, 1, head)``; out ``(streams, width)``.
@@ -138,36 +196,18 @@ def attend(queries, keys, values, lengths, window, slopes, table, limit, out):  
     The same numbers as a matrix product, :func:`exponentiate`, another product and :func:`divide` give.
     """
     streams, heads, _, head = queries.shape
-    scores = np.empty(keys.shape[2], np.int64)
-    query = np.empty(head, np.int32)
-    sums = np.empty(head, np.float64)
+    scores, weights = np.empty(keys.shape[2], np.int32), np.empty(keys.shape[2], np.int64)
+    query, sums = np.empty(head, np.int32), np.empty(head, np.float64)
     for s in range(streams):
         here = lengths[s]
-        start = max(0, here - window + 1)
         for h in range(heads):
             for c in range(head):
                 query[c] = np.int32(queries[s, h, 0, c])
-            most = np.int64(-(1 << 62))
             slope = np.int64(slopes[h])
-            for j in range(start, here + 1):
-                total = np.int32(0)
-                for c in range(head):
-                    total += query[c] * np.int32(keys[s, h, j, c])
-                score = np.int64(total) + slope * (j - here)
-                scores[j] = score
-                most = max(most, score)
-            weights = np.int64(0)
-            sums[:] = 0.0
-            for j in range(start, here + 1):
-                below = (most - scores[j]) >> 10
-                weight = table[below & 1023] >> min(below >> 10, 63)
-                if weight == 0:
-                    continue
-                weights += weight
-                for c in range(head):
-                    sums[c] += np.float64(weight) * np.float64(values[s, h, j, c])
+            start = max(0, here - min(window - 1, _reach(query, slope, head)))
+            total = _attend_head(query, keys[s, h], values[s, h], start, here, slope, table, scores, weights, sums)
             for c in range(head):
-                out[s, h * head + c] = _clipped(sums[c] / np.float64(weights), limit)
+                out[s, h * head + c] = _clipped(sums[c] / np.float64(total), limit)
 
 
 @kernel
@@ -222,3 +262,43 @@ def multiply(matrix, vectors, out):  # type: ignore[no-untyped-def]
             for i in range(matrix.shape[1]):
                 total += np.int32(matrix[o, i]) * np.int32(vectors[s, i])
             out[s, o] = np.float64(total)
+
+
+@kernel
+def step(x, embedded, layer, scales, epsilons, limits, keys, values, lengths, window, tail, tail_mlp):  # type: ignore[no-untyped-def]
+    """One layer for one new position of a few streams: x and embedded ``(streams, width)``.
+
+    ``layer``: keep, again, near, near_mlp, qkv, out, up, down, query and key scales, slopes, table; ``scales``: of
+    factors, norm, qkv, out, up, squares, down; ``epsilons``: of the stream's norm and the heads'; ``limits``: of
+    activations and the residual stream.
+    """
+    keep, again, near, near_mlp, qkv, out, up, down, head_scales, slopes, table = layer
+    streams, width = x.shape
+    heads, head = keys.shape[1], keys.shape[3]
+    h = np.empty((streams, 1, width))
+    mix(x, embedded, keep, again, scales[0], limits[1])
+    normalise_and_convolve(
+        x.reshape((streams, 1, width)), epsilons[0], scales[1], near, scales[0], limits[0], tail, h
+    )
+    sums = np.empty((streams, 3 * width))
+    multiply(qkv, h.reshape((streams, width)).astype(np.int16), sums)
+    queries = np.empty((streams, heads, 1, head))
+    split_heads(
+        sums.reshape((streams, 1, 3 * width)), scales[2], epsilons[1], head_scales, limits[0],
+        lengths, queries, keys, values,
+    )  # fmt: skip
+    attended = np.empty((streams, width))
+    attend(queries, keys, values, lengths, window, slopes, table, limits[0], attended)
+    change = np.empty((streams, width))
+    multiply(out, attended.astype(np.int16), change)
+    add(x, change, scales[3], limits[1])
+    normalise_and_convolve(
+        x.reshape((streams, 1, width)), epsilons[0], scales[1], near_mlp, scales[0], limits[0], tail_mlp, h
+    )
+    hidden = np.empty((streams, up.shape[0]))
+    multiply(up, h.reshape((streams, width)).astype(np.int16), hidden)
+    square_positive(hidden, scales[4], scales[5], limits[0])
+    multiply(down, hidden.astype(np.int16), change)
+    add(x, change, scales[6], limits[1])
+    for s in range(streams):
+        lengths[s] += 1

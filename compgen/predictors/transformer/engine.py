@@ -22,6 +22,7 @@ PIECE, QUERIES = 512, 128
 #: Up to this many rows a product reads 16-bit weights in a loop of its own instead of 64-bit ones in BLAS.
 FEW = 4
 LIMIT, RESIDUAL_LIMIT = float(fixed.ACTIVATION_LIMIT), 2.0**fixed.RESIDUAL_LIMIT
+FACTOR_SCALE, SQUARE_SCALE = 2.0**-fixed.FACTOR, 2.0 ** (fixed.HIDDEN - 2 * fixed.ACTIVATION)
 
 Int16Array = npt.NDArray[np.int16]
 
@@ -31,15 +32,15 @@ class Matrix:
 
     def __init__(self, weights: Weights, name: str) -> None:
         self.bits = weights.bits[name]
-        self._short = np.ascontiguousarray(weights.tensors[name], np.int16)
-        self._double = np.ascontiguousarray(self._short.T, np.float64)
+        self.short = np.ascontiguousarray(weights.tensors[name], np.int16)
+        self._double = np.ascontiguousarray(self.short.T, np.float64)
 
     def __call__(self, rows: FloatArray) -> FloatArray:
         """Rows ``(rows, inputs)`` of 16-bit integers to exact sums ``(rows, outputs)``."""
         if len(rows) > FEW:
             return rows @ self._double
-        sums = np.empty((len(rows), len(self._short)))
-        kernel.multiply(self._short, rows.astype(np.int16), sums)
+        sums = np.empty((len(rows), len(self.short)))
+        kernel.multiply(self.short, rows.astype(np.int16), sums)
         return sums
 
 
@@ -61,6 +62,21 @@ class Layer:
         )
         root = np.sqrt(np.float64(config.head)) * 2.0**fixed.ACTIVATION
         self.scales = np.append(sharpness * 2.0**-fixed.SHARPNESS * root, root)
+        #: Of the sums of the four products and of squares, to what they become.
+        self.qkv_scale, self.up_scale = 2.0**-self.qkv.bits, 2.0**-self.up.bits
+        self.out_scale = 2.0 ** (fixed.RESIDUAL - fixed.ACTIVATION - self.out.bits)
+        self.down_scale = 2.0 ** (fixed.RESIDUAL - fixed.HIDDEN - self.down.bits)
+
+    def arrays(self, table: IntArray) -> tuple[npt.NDArray[np.generic], ...]:
+        """As :func:`~._kernel.step` takes them."""
+        matrices = (matrix.short for matrix in (self.qkv, self.out, self.up, self.down))
+        return (self.keep, self.again, self.near, self.near_mlp, *matrices, self.scales, self.slopes, table)
+
+    def step_scales(self, norm: float) -> tuple[float, ...]:
+        """As :func:`~._kernel.step` takes them."""
+        return (
+            FACTOR_SCALE, norm, self.qkv_scale, self.out_scale, self.up_scale, SQUARE_SCALE, self.down_scale
+        )  # fmt: skip
 
 
 class LayerCache:
@@ -152,42 +168,51 @@ class Engine:
 
     def _piece(self, symbols: IntArray, caches: list[LayerCache]) -> FloatArray:
         streams, positions = symbols.shape
-        rows, width = streams * positions, self.config.width
         embedded = self._embedding[symbols.reshape(-1)]
-        x, h = embedded.copy(), np.empty((streams, positions, width))
+        x = embedded.copy()
+        run = self._step if positions == 1 and streams <= FEW else self._layer
         for layer, cache in zip(self._layers, caches, strict=True):
-            kernel.mix(x, embedded, layer.keep, layer.again, 2.0**-fixed.FACTOR, RESIDUAL_LIMIT)
-            self._convolve(x, layer.near, cache.tail, h)
-            attended = self._attention(h, layer, cache)
-            self._add(x, attended, layer.out, fixed.ACTIVATION)
-            self._convolve(x, layer.near_mlp, cache.tail_mlp, h)
-            hidden = layer.up(h.reshape(rows, width))
-            square = 2.0 ** (fixed.HIDDEN - 2 * fixed.ACTIVATION)
-            kernel.square_positive(hidden, 2.0**-layer.up.bits, square, LIMIT)
-            self._add(x, hidden, layer.down, fixed.HIDDEN)
-        kernel.normalise(x, self._epsilon, self._scale, LIMIT, h.reshape(rows, width))
-        logits = self._unembedding(h.reshape(rows, width))
+            cache.make_room(positions)
+            run(x, embedded, layer, cache)
+        h = np.empty_like(x)
+        kernel.normalise(x, self._epsilon, self._scale, LIMIT, h)
+        logits = self._unembedding(h)
         probabilities = np.empty_like(logits)
         scale = 2.0 ** (fixed.TABLE - fixed.ACTIVATION - self._unembedding.bits)
         kernel.distribute(logits, scale, self._output_table, probabilities)
         return probabilities.reshape(streams, positions, -1)
 
+    def _layer(self, x: FloatArray, embedded: FloatArray, layer: Layer, cache: LayerCache) -> None:
+        """Many positions by matrix products; x and embedded ``(streams * positions, width)``."""
+        h = np.empty((len(cache.lengths), len(x) // len(cache.lengths), x.shape[1]))
+        kernel.mix(x, embedded, layer.keep, layer.again, FACTOR_SCALE, RESIDUAL_LIMIT)
+        self._convolve(x, layer.near, cache.tail, h)
+        kernel.add(x, layer.out(self._attention(h, layer, cache)), layer.out_scale, RESIDUAL_LIMIT)
+        self._convolve(x, layer.near_mlp, cache.tail_mlp, h)
+        hidden = layer.up(h.reshape(x.shape))
+        kernel.square_positive(hidden, layer.up_scale, SQUARE_SCALE, LIMIT)
+        kernel.add(x, layer.down(hidden), layer.down_scale, RESIDUAL_LIMIT)
+
+    def _step(self, x: FloatArray, embedded: FloatArray, layer: Layer, cache: LayerCache) -> None:
+        """One position of a few streams, in one compiled call; x and embedded ``(streams, width)``."""
+        kernel.step(
+            x, embedded, layer.arrays(self._attention_table), layer.step_scales(self._scale),
+            (self._epsilon, self._head_epsilon), (LIMIT, RESIDUAL_LIMIT),
+            cache.keys, cache.values, cache.lengths, layer.window, cache.tail, cache.tail_mlp,
+        )  # fmt: skip
+
     def _convolve(self, x: FloatArray, taps: FloatArray, tail: FloatArray, h: FloatArray) -> None:
         kernel.normalise_and_convolve(
-            x.reshape(h.shape), self._epsilon, self._scale, taps, 2.0**-fixed.FACTOR, LIMIT, tail, h
+            x.reshape(h.shape), self._epsilon, self._scale, taps, FACTOR_SCALE, LIMIT, tail, h
         )
-
-    def _add(self, x: FloatArray, rows: FloatArray, matrix: Matrix, bits: int) -> None:
-        kernel.add(x, matrix(rows), 2.0 ** (fixed.RESIDUAL - bits - matrix.bits), RESIDUAL_LIMIT)
 
     def _attention(self, h: FloatArray, layer: Layer, cache: LayerCache) -> FloatArray:
         """What each position attends to: ``(streams * positions, width)`` activations. Moves the cache on."""
         streams, positions, width = h.shape
         sums = layer.qkv(h.reshape(-1, width)).reshape(streams, positions, 3 * width)
         queries = np.empty((streams, self.config.heads, positions, self.config.head))
-        cache.make_room(positions)
         kernel.split_heads(
-            sums, 2.0**-layer.qkv.bits, self._head_epsilon, layer.scales, LIMIT,
+            sums, layer.qkv_scale, self._head_epsilon, layer.scales, LIMIT,
             cache.lengths, queries, cache.keys, cache.values,
         )  # fmt: skip
         out = np.empty((streams, positions, width))
