@@ -12,15 +12,15 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import time
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from compgen.predictors.transformer import runs
 from compgen.predictors.transformer.config import PRESETS
 from compgen.predictors.transformer.corpus import Corpus, Source, read_file, split
-from compgen.predictors.transformer.training import Recipe, Trainer, log_to
+from compgen.predictors.transformer.training import Recipe, Trainer
 
 #: File and share of the samples.
 MIX = {
@@ -78,27 +78,14 @@ def main() -> None:
         seed=arguments.seed,
     )
     corpus = Corpus(sources(Path(os.environ["COMPGEN_DATA"])), arguments.seed)
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    checkpoint = arguments.out / "checkpoint.pt"
-    trainer = Trainer(PRESETS[arguments.preset], corpus, recipe, device=arguments.device, compile=arguments.compile)
-    if checkpoint.exists():
-        trainer.load(checkpoint)
-        print(f"going on from step {trainer.step}")
-    saved, recent = time.monotonic(), []
-    with log_to(arguments.out / "log.jsonl") as log:
-        for bits in trainer.run(recipe.steps):
-            recent.append(bits)
-            if trainer.step % 100 == 0:
-                log(step=trainer.step, bits=float(np.mean(recent)), rate=recipe.rate(trainer.step))
-                print(f"step {trainer.step}: {np.mean(recent):.4f} bits a byte", flush=True)
-                recent = []
-            if trainer.step % 1000 == 0 or trainer.step == recipe.steps:
-                rates = trainer.evaluate(chunks=16)
-                log(step=trainer.step, held_out=rates)
-                print({name[:12]: round(rate, 4) for name, rate in rates.items()}, flush=True)
-            if time.monotonic() - saved > 120 or trainer.step == recipe.steps:
-                trainer.save(checkpoint)
-                saved = time.monotonic()
+    trainer = Trainer(PRESETS[arguments.preset], corpus, recipe, device=arguments.device, compiled=arguments.compile)
+    runs.run(trainer, arguments.out, card={"name": arguments.preset, "data": MIX}, tell=_tell)
+
+
+def _tell(status: runs.Status) -> None:
+    if status.step % 100 == 0 or status.step == status.steps:
+        rates = {name[:12]: round(rate, 4) for name, rate in status.held_out.items()}
+        print(f"step {status.step}: {status.bits:.4f} bits a byte; held out {rates}", flush=True)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ COMMANDS = {
     "decompress": "compgen.cli.decompress",
     "inspect": "compgen.cli.inspect",
     "test": "compgen.cli.test",
+    "train": "compgen.cli.train",
     "list": "compgen.cli.listing",
 }
 

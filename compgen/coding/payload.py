@@ -87,7 +87,7 @@ def _encode_ahead(session: Session, encoder: BatchEncoder, parts: list[Bytes], d
         encoder.encode_many(symbols, session.read(symbols))
         if done is not None:
             done((first + symbols.shape[1]) * len(parts))
-    return table.shape[1]
+    return int(table.shape[1])
 
 
 def _require_bytes(predictor: Predictor) -> None:

@@ -16,7 +16,8 @@ changes over time (Herbster and Warmuth 1998, fixed share).
 things, as context mixing and a language model do. A byte is eight binary decisions; before each, part i gives the
 probability p_i of a 1, and
 
-    P(1)  =  1 / (1 + 2**-z)      z = sum_i w_i x_i      x_i = log2(p_i / (1 - p_i))      w_i <- w_i + rate (bit - P) x_i
+    P(1)  =  1 / (1 + 2**-z)      z  =  sum_i w_i x_i      x_i  =  log2(p_i / (1 - p_i))
+    w_i  <-  w_i + rate (bit - P(1)) x_i
 
 the last of which is a step down the gradient of the code length (Mahoney 2005; Mattern 2012 on its cost). There are two
 sets of weights, one chosen by the bits of this byte so far, the other by the byte before; each learns for itself, and

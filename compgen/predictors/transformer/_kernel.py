@@ -14,7 +14,7 @@ from compgen.jit import inner, kernel
 
 
 @inner
-def _clipped(x: float, limit: float) -> float:
+def _clipped(x, limit):  # type: ignore[no-untyped-def]
     return min(max(math.floor(x + 0.5), -limit), limit)
 
 
@@ -237,7 +237,7 @@ def square_positive(sums, scale, square_scale, limit):  # type: ignore[no-untype
 
 @kernel
 def distribute(logits, scale, table, probabilities):  # type: ignore[no-untyped-def]
-    """Probabilities ``(rows, vocabulary)`` from sums: integers ``2**(40 + logit - highest)``, 1 at least, over their sum."""
+    """Probabilities ``(rows, vocabulary)``: integers ``2**(40 + logit - highest)``, 1 at least, over their sum."""
     for r in range(logits.shape[0]):
         most = -1e300
         for i in range(logits.shape[1]):
@@ -277,9 +277,7 @@ def step(x, embedded, layer, scales, epsilons, limits, keys, values, lengths, wi
     heads, head = keys.shape[1], keys.shape[3]
     h = np.empty((streams, 1, width))
     mix(x, embedded, keep, again, scales[0], limits[1])
-    normalise_and_convolve(
-        x.reshape((streams, 1, width)), epsilons[0], scales[1], near, scales[0], limits[0], tail, h
-    )
+    normalise_and_convolve(x.reshape((streams, 1, width)), epsilons[0], scales[1], near, scales[0], limits[0], tail, h)
     sums = np.empty((streams, 3 * width))
     multiply(qkv, h.reshape((streams, width)).astype(np.int16), sums)
     queries = np.empty((streams, heads, 1, head))

@@ -54,9 +54,7 @@ class Config:
     @property
     def windows(self) -> tuple[int, ...]:
         """Positions each layer attends to: local layers and wide ones in turn, the last one wide."""
-        return tuple(
-            self.window if (self.layers - layer) % 2 else self.local_window for layer in range(self.layers)
-        )
+        return tuple(self.window if (self.layers - layer) % 2 else self.local_window for layer in range(self.layers))
 
     def slope_exponents(self, layer: int) -> tuple[int, ...]:
         """For each head the ``e`` of its slope ``2**-e`` bits a position; 0 stands for no slope at all.
@@ -99,3 +97,19 @@ PRESETS = {
     "25m": _paper(512, 8),
     "38m": _paper(512, 12),
 }
+
+
+def preset(name: str, changes: str | None = None) -> Config:
+    """A preset, with ``changes`` such as ``layers=6,hidden=512``. Raises for unknown names and impossible shapes."""
+    if name not in PRESETS:
+        raise UsageError(f"unknown preset {name!r}; known: {', '.join(PRESETS)}")
+    fields = {field.name for field in dataclasses.fields(Config)}
+    given = {}
+    for change in (changes or "").split(","):
+        key, equals, value = change.partition("=")
+        if not change:
+            continue
+        if key.strip() not in fields or not equals or not value.strip().isdigit():
+            raise UsageError(f"cannot read {change!r}; write key=number,... with keys {', '.join(sorted(fields))}")
+        given[key.strip()] = int(value)
+    return dataclasses.replace(PRESETS[name], **given)

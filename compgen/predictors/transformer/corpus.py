@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import gzip
 import lzma
+import os
+import shutil
+import urllib.request
+import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +18,8 @@ import zstandard
 
 from compgen.errors import BadInputError, UsageError
 
+#: Data sets known by name, and where they live.
+HOMES = {name: f"https://mattmahoney.net/dc/{name}.zip" for name in ("enwik8", "enwik9")}
 Symbols = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 
@@ -36,7 +42,7 @@ def read_file(path: Path) -> bytes:
 
 @dataclass(frozen=True)
 class Source:
-    """One file's symbols: ``training`` to learn from, ``held_out`` to be judged by; ``weight`` is its share of samples."""
+    """One file's symbols: to learn from, and to be judged by; ``weight`` is its share of samples."""
 
     name: str
     training: Symbols
@@ -57,6 +63,40 @@ def files_below(paths: Iterable[Path]) -> Iterator[Path]:
             yield from sorted(file for file in path.rglob("*") if file.is_file())
         else:
             yield path
+
+
+def sources(names: Iterable[str], held_out: float = 0.05) -> list[Source]:
+    """What names mean (files, folders, named data sets), a part of each held out, weighed by their lengths."""
+    if not 0 <= held_out < 1:
+        raise UsageError(f"the part held out must be from 0 to below 1, not {held_out}")
+    found = []
+    for name in names:
+        paths = [named(name)] if name in HOMES and not Path(name).exists() else list(files_below([Path(name)]))
+        found += [split(str(path), np.frombuffer(read_file(path), np.uint8), None, held_out) for path in paths]
+    return found
+
+
+def named(name: str) -> Path:
+    """A data set of :data:`HOMES`, fetched once from where it lives to the user's cache."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "compgen"
+    path = folder / name
+    if path.exists():
+        return path
+    folder.mkdir(parents=True, exist_ok=True)
+    archive = folder / f"{name}.zip.part"
+    try:
+        with urllib.request.urlopen(HOMES[name], timeout=30) as remote, archive.open("wb") as local:
+            shutil.copyfileobj(remote, local)
+        with zipfile.ZipFile(archive) as zipped, zipped.open(name) as member, path.with_suffix(".part").open("wb") as f:
+            shutil.copyfileobj(member, f)
+    except (OSError, zipfile.BadZipFile, KeyError) as error:
+        raise BadInputError(
+            f"{name} cannot be fetched from {HOMES[name]} ({error}); fetch it and name the file"
+        ) from None
+    finally:
+        archive.unlink(missing_ok=True)
+    path.with_suffix(".part").replace(path)
+    return path
 
 
 class Corpus:
@@ -86,7 +126,7 @@ class Corpus:
         found = {}
         for source in self.sources:
             whole = len(source.held_out) // context
-            picks = np.unique(np.linspace(0, whole - 1, min(whole, chunks)).astype(int)) if whole else []
+            picks: Iterable[int] = np.unique(np.linspace(0, whole - 1, min(whole, chunks)).astype(int)) if whole else []
             rows = [source.held_out[i * context : (i + 1) * context] for i in picks]
             if rows:
                 found[source.name] = np.stack(rows).astype(np.int64)

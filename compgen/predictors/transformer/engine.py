@@ -53,9 +53,7 @@ class Layer:
         exponents = config.slope_exponents(index)
         unit = 2 * fixed.ACTIVATION
         self.slopes = np.array([2.0 ** (unit - e) if e else 0.0 for e in exponents])
-        self.qkv, self.out, self.up, self.down = (
-            Matrix(weights, name + part) for part in ("qkv", "out", "up", "down")
-        )
+        self.qkv, self.out, self.up, self.down = (Matrix(weights, name + part) for part in ("qkv", "out", "up", "down"))
         self.near, self.near_mlp, self.keep, self.again, sharpness = (
             weights.tensors[name + part].astype(np.float64)
             for part in ("near", "near_mlp", "keep", "again", "sharpness")

@@ -109,7 +109,8 @@ class Layer(nn.Module):
         """Residual stream and embedding, ``(batch, positions, width)``."""
         x = x * self.keep + embedded * self.again
         x = x + self.attention(self.near(rms_norm(x)))
-        return x + self.mlp(self.near_mlp(rms_norm(x)))
+        changed: Tensor = x + self.mlp(self.near_mlp(rms_norm(x)))
+        return changed
 
 
 class Network(nn.Module):

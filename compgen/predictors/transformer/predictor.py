@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -88,15 +89,16 @@ def _engine(path: Path, changed: int, backend: str, device: str) -> ModelEngine[
 class Transformer(Predictor, BlockCoder):
     """A transformer over bytes whose arithmetic is whole numbers: the same frequencies everywhere.
 
-    - ``model``: a size that ships (``200k``, ...) or the path of a weight file that ``compgen train`` made. Without it
-      the largest that ships, and for blocks above 4 MiB the smallest.
+    - ``file``: the path of a weight file that ``compgen train`` made; or ``size``, one that ships (``200k``, ...), which
+      may also be written in its place. Without either the largest that ships, and for blocks above 4 MiB the smallest.
     - ``streams``: a block is coded as so many parts in step, which is faster and costs a cold start each; 0 takes one
       for each 64 KiB, 64 at most.
     - ``backend`` (``numpy``, ``torch``) and ``device`` (``cpu``, ``cuda``, for torch) say where it is computed. They do
       not change the numbers and are not part of the spec.
     """
 
-    model: str = ""
+    file: str = ""
+    size: str = ""
     streams: int = 0
     backend: str = dataclasses.field(default="numpy", compare=False)
     device: str = dataclasses.field(default="cpu", compare=False)
@@ -106,6 +108,11 @@ class Transformer(Predictor, BlockCoder):
     numerics = fixed.ARITHMETIC
 
     def __post_init__(self) -> None:
+        if self.file in shipped():
+            object.__setattr__(self, "size", self.file)
+            object.__setattr__(self, "file", "")
+        if self.size and self.size not in shipped():
+            raise UsageError(f"transformer: no size {self.size!r} ships; sizes: {', '.join(shipped()) or 'none'}")
         if self.backend not in BACKENDS:
             raise UsageError(f"backend must be one of {', '.join(BACKENDS)}, not {self.backend!r}")
         if not 0 <= self.streams <= 4096:
@@ -114,7 +121,7 @@ class Transformer(Predictor, BlockCoder):
     @property
     def spec(self) -> str:
         """See :attr:`Predictor.spec`."""
-        arguments = [self.model] if self.model else []
+        arguments = [self.file] if self.file else [f"size={self.size}"] if self.size else []
         arguments += [f"streams={self.streams}"] if self.streams else []
         return self.name + (":" + ",".join(arguments) if arguments else "")
 
@@ -125,23 +132,18 @@ class Transformer(Predictor, BlockCoder):
 
     @cached_property
     def weights_sha256(self) -> str:  # type: ignore[override]
-        """Of the weight file; without a ``model``, of those that ship, one after the other."""
-        import hashlib
-
+        """Of the weight file; without ``file`` and ``size``, of those that ship, one after the other."""
         digests = [_load(*path).sha256 for path in self._paths()]
         return digests[0] if len(digests) == 1 else hashlib.sha256(" ".join(digests).encode()).hexdigest()
 
     def _paths(self) -> list[tuple[Path, int]]:
         """The weight files that may be used, and when each was changed, the smallest first."""
         known = shipped()
-        if not self.model and not known:
+        chosen = [Path(self.file)] if self.file else [known[self.size]] if self.size else list(known.values())
+        if not chosen:
             raise UsageError("no weights ship with this build; name a weight file: transformer:PATH")
-        chosen = list(known.values()) if not self.model else [known.get(self.model, Path(self.model))]
-        if self.model and self.model not in known and not chosen[0].exists():
-            raise UsageError(
-                f"transformer: there is no weight file {self.model!r}, and no such size ships; sizes: "
-                f"{', '.join(known) or 'none'}"
-            )
+        if not chosen[0].is_file():
+            raise UsageError(f"transformer: there is no weight file {self.file!r}; sizes that ship: {', '.join(known)}")
         return [(path, path.stat().st_mtime_ns) for path in chosen]
 
     def _engine(self, length_bytes: int) -> ModelEngine[object]:

@@ -142,7 +142,7 @@ class TorchEngine:
     def advance(self, symbols: IntArray, caches: list[TorchCache]) -> FloatArray:
         """See :meth:`~.engine.Engine.advance`."""
         whole = torch.from_numpy(np.ascontiguousarray(symbols)).to(self._device)
-        pieces = [self._piece(piece, caches) for piece in whole.split(PIECE, dim=1)]
+        pieces = [self._piece(piece, caches) for piece in torch.split(whole, PIECE, dim=1)]
         probabilities: FloatArray = torch.cat(pieces, dim=1).cpu().numpy()
         return probabilities
 

@@ -73,7 +73,7 @@ class Trainer:
     ``save`` and ``load`` keep all of it, so that a run that was stopped goes on as if it had not been.
     """
 
-    def __init__(self, config: Config, corpus: Corpus, recipe: Recipe, *, device: str = "cpu", compile: bool = False):
+    def __init__(self, config: Config, corpus: Corpus, recipe: Recipe, *, device: str = "cpu", compiled: bool = False):
         torch.manual_seed(recipe.seed)
         self.corpus, self.recipe, self.device = corpus, recipe, torch.device(device)
         self.network = Network(config).to(self.device)
@@ -86,7 +86,7 @@ class Trainer:
         ]
         self._highest = [recipe.matrix_rate, recipe.other_rate]
         lengths = self.network.code_lengths
-        self._code_lengths: Callable[[torch.Tensor], torch.Tensor] = torch.compile(lengths) if compile else lengths
+        self._code_lengths: Callable[[torch.Tensor], torch.Tensor] = torch.compile(lengths) if compiled else lengths
 
     def run(self, until: int) -> Iterator[float]:
         """Train up to a step; yields the mean bits a symbol of each batch."""

@@ -22,7 +22,7 @@ from compgen.predictors.transformer.config import TAPS, Config
 
 IntTensor = npt.NDArray[np.integer]
 
-_TYPES = {"I16": np.dtype("<i2"), "I32": np.dtype("<i4")}
+_TYPES: dict[str, np.dtype[Any]] = {"I16": np.dtype("<i2"), "I32": np.dtype("<i4")}
 _NAMES = {dtype: name for name, dtype in _TYPES.items()}
 _MATRICES = ("qkv", "out", "up", "down")
 _MAX_HEADER = 1 << 20
@@ -30,7 +30,7 @@ _MAX_HEADER = 1 << 20
 
 @dataclass(frozen=True)
 class Weights:
-    """The integers of a transformer, by name, and the fraction bits of each matrix; ``card`` says where they are from."""
+    """The integers of a transformer by name, the fraction bits of its matrices, and where they are from."""
 
     config: Config
     tensors: Mapping[str, IntTensor]
@@ -136,7 +136,8 @@ def _tensor(entry: Mapping[str, Any], shape: tuple[int, ...], data: bytes) -> In
         raise ValueError("a tensor has another shape, or lies outside the file")
     if stop - start != dtype.itemsize * int(np.prod(shape)):
         raise ValueError("a tensor has another size than its shape says")
-    return np.frombuffer(data[start:stop], dtype).reshape(shape)
+    tensor: IntTensor = np.frombuffer(data[start:stop], dtype).reshape(shape)
+    return tensor
 
 
 def _check_bounds(tensors: Mapping[str, IntTensor], bits: Mapping[str, int]) -> None:
