@@ -22,7 +22,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
 
 from compgen.errors import CompgenError, UsageError
-from compgen.interfaces import Compressor, Predictor, Sampler
+from compgen.interfaces import Compressor, FileName, Predictor, Sampler
 
 T = TypeVar("T")
 
@@ -179,7 +179,7 @@ def _convert(name: str, key: str, value: str, hint: Any) -> Any:
                 return choice(value)
             except ValueError:
                 continue
-        elif choice is str:
+        elif choice in (str, FileName):
             return value
     raise UsageError(f"{name}: {key}={value} is not {_describe(choices)}")
 

@@ -61,6 +61,8 @@ class Recipe:
     context_weight: int = 13107
     mean_weight: int = 13107
     refining: bool = True
+    #: A primed model learns as fast as one that has read this many bytes.
+    age: int = 1 << 15
 
 
 LEVELS = (1, 2, 3)
