@@ -625,8 +625,8 @@ def _code(m, mode, buffer, stop, coder, stream, out):  # type: ignore[no-untyped
     """Go on to position ``stop``, or as far as there is room; returns the position reached.
 
     ``mode`` READ: learn ``buffer``. ENCODE: and write its code to ``stream``. DECODE: write to ``buffer`` what
-    ``stream`` codes. SCORE: write P(byte) to ``out``. ``coder``: low, high, value, place in ``stream``; the code of
-    what is left lies in [low, high], 32 bits. Bytes missing at the end of a stream read as 0.
+    ``stream`` codes. SCORE: write P(byte) to ``out``. ``coder``: low, high, value, place in ``stream`` or ``out``; the
+    code of what is left lies in [low, high], 32 bits. Bytes missing at the end of a stream read as 0.
     """
     low = coder[0]
     high = coder[1]
@@ -670,7 +670,8 @@ def _code(m, mode, buffer, stop, coder, stream, out):  # type: ignore[no-untyped
         if mode == DECODE:
             buffer[position] = np.uint8(byte)
         if mode == SCORE:
-            out[position] = probability
+            out[at] = probability
+            at += 1
         # what will be needed is on its way from memory while the byte is learnt
         m.registers[POSITION] = position + 1
         _schedule(m)

@@ -74,7 +74,7 @@ _CONSTANT = ("settings", "recipes", "selectors", "transitions", "stretch", "squa
 LARGE = ("table", "refined", "heads")
 _SMALL = tuple(name for name in Arrays._fields if name not in (*_CONSTANT, *LARGE, "pairs", "journal"))
 #: What numbers teach that is good for other numbers, and the room for it.
-_LEARNT = ("table", "pairs", "refined", "heads", "maps", "weights", "weights2", "matched", "errors", "linear")
+_LEARNT = ("table", "pairs", "refined", "heads", "maps", "weights", "weights2", "matched", "errors")
 #: A primed model is not to grow within so many bytes, as blocks could not give it back then.
 SOON_BYTES = 1 << 16
 #: Bytes of data that a journal has room for. Copying everything takes no longer than reading more than that.
@@ -87,6 +87,12 @@ def _aligned(count: int, dtype: Any) -> Any:
     raw = np.zeros(size + 64, dtype=np.uint8)
     start = -raw.ctypes.data % 64
     return raw[start : start + size].view(dtype)
+
+
+def _aligned_copy(array: Any) -> Any:
+    twin = _aligned(len(array), array.dtype)
+    np.copyto(twin, array)
+    return twin
 
 
 def _selectors(recipe: Recipe) -> tuple[npt.NDArray[np.int64], int]:
@@ -207,8 +213,8 @@ def limit(m: Arrays, max_slots: int) -> int:
 
 def copy(m: Arrays, large: dict[str, Any] | None = None) -> Arrays:
     """An independent copy without a journal. ``large``: copies of the large arrays, if there are any already."""
-    parts = {name: getattr(m, name).copy() for name in _SMALL}
-    parts |= large or {name: getattr(m, name).copy() for name in LARGE}
+    names = _SMALL if large else (*_SMALL, *LARGE)
+    parts = {name: _aligned_copy(getattr(m, name)) for name in names} | (large or {})
     return m._replace(**parts, pairs=parts["table"].view(np.uint64), journal=np.zeros(1, dtype=np.uint64))
 
 

@@ -95,11 +95,10 @@ class Stream:
 
     def score(self, symbols: _Bytes) -> FloatArray:
         """The probability each symbol had: float64 ``(n,)``."""
-        start = self._position
         self._put(symbols)
-        scores = np.zeros(start + len(symbols))
+        scores = np.zeros(len(symbols))
         self._run(kernel.SCORE, len(symbols), _new_coder(), _NOTHING, scores, None)
-        return scores[start:]
+        return scores
 
     def encode(self, symbols: _Bytes, done: Done | None) -> bytes:
         """The code of symbols ``(n,)``."""
