@@ -12,7 +12,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, NewType
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -29,8 +29,7 @@ Progress = Callable[[int, int], None]
 #: Called as work goes on with the bytes done.
 Done = Callable[[int], None]
 #: The name of a file, as a parameter; an archive's reader opens none that an archive names.
-FileName = NewType("FileName", str)
-NO_FILE = FileName("")
+FileName = Annotated[str, "file"]
 
 
 def symbol_array(symbols: Symbols) -> IntArray:

@@ -87,7 +87,7 @@ def undo(m):  # type: ignore[no-untyped-def]
 
 @kernel
 def carry(m, twin):  # type: ignore[no-untyped-def]
-    """Copy to ``twin``, which is as ``m`` was when its journal was begun, what ``m`` has now, and the journal."""
+    """Copy the journal to ``twin``, and the slots at its places. The others there must be as they were for ``m``."""
     for i in range(3):
         for j in range(m.journal[3 + i], m.journal[i]):
             twin.journal[j] = m.journal[j]
@@ -96,7 +96,3 @@ def carry(m, twin):  # type: ignore[no-untyped-def]
         pair = m.journal[j + U(2)]
         twin.pairs[pair] = m.pairs[pair]
         twin.pairs[pair + U(1)] = m.pairs[pair + U(1)]
-    for j in range(m.journal[3 + REFINED], m.journal[REFINED]):
-        twin.refined[m.journal[j] >> U(32)] = m.refined[m.journal[j] >> U(32)]
-    for j in range(m.journal[3 + HEADS], m.journal[HEADS]):
-        twin.heads[m.journal[j] >> U(32)] = m.heads[m.journal[j] >> U(32)]

@@ -71,14 +71,12 @@ class Arrays(NamedTuple):
 #: The fields of Arrays that never change.
 _CONSTANT = ("settings", "recipes", "selectors", "transitions", "stretch", "squash", "reciprocals")
 #: Those whose changes a journal notes.
-LARGE = ("table", "refined", "heads")
-_SMALL = tuple(name for name in Arrays._fields if name not in (*_CONSTANT, *LARGE, "pairs", "journal"))
+_LARGE = ("table", "refined", "heads")
+_SMALL = tuple(name for name in Arrays._fields if name not in (*_CONSTANT, *_LARGE, "pairs", "journal"))
 #: What numbers teach that is good for other numbers, and the room for it.
 _LEARNT = ("table", "pairs", "refined", "heads", "maps", "weights", "weights2", "matched", "errors")
 #: A primed model is not to grow within so many bytes, as blocks could not give it back then.
 SOON_BYTES = 1 << 16
-#: Bytes of data that a journal has room for. Copying everything takes no longer than reading more than that.
-NOTED_BYTES = 1 << 14
 
 
 def _aligned(count: int, dtype: Any) -> Any:
@@ -211,26 +209,28 @@ def limit(m: Arrays, max_slots: int) -> int:
     return slots // SLOTS_A_BYTE if slots < max_slots else (1 << 31) - 1
 
 
-def copy(m: Arrays, large: dict[str, Any] | None = None) -> Arrays:
-    """An independent copy without a journal. ``large``: copies of the large arrays, if there are any already."""
-    names = _SMALL if large else (*_SMALL, *LARGE)
-    parts = {name: _aligned_copy(getattr(m, name)) for name in names} | (large or {})
-    return m._replace(**parts, pairs=parts["table"].view(np.uint64), journal=np.zeros(1, dtype=np.uint64))
+def copy(m: Arrays, table: npt.NDArray[np.uint8] | None = None) -> Arrays:
+    """An independent copy without a journal. ``table``: a copy of the slots, if there is one already."""
+    parts = {name: _aligned_copy(getattr(m, name)) for name in (*_SMALL, "refined", "heads")}
+    table = _aligned_copy(m.table) if table is None else table
+    return m._replace(**parts, table=table, pairs=table.view(np.uint64), journal=np.zeros(1, dtype=np.uint64))
 
 
-def noting(m: Arrays) -> Arrays:
-    """The same arrays with an empty journal, in which from now on is written what they were."""
+def noting(m: Arrays, count: int) -> Arrays:
+    """The same arrays with an empty journal with room for ``count`` bytes, in which is written from now on what they
+    were.
+    """
     words = journal.words_a_byte(int(m.settings[k.CONTEXTS]))
-    begins = journal.HEADER + NOTED_BYTES * np.array([0, words[0], words[0] + words[1]])
-    notes = np.empty(journal.HEADER + NOTED_BYTES * sum(words), dtype=np.uint64)  # memory is taken when it is written
+    begins = journal.HEADER + count * np.array([0, words[0], words[0] + words[1]])
+    notes = np.empty(journal.HEADER + count * sum(words), dtype=np.uint64)  # memory is taken when it is written to
     notes[: journal.HEADER] = [*begins, *begins]
     return m._replace(journal=notes)
 
 
 def room_to_note(m: Arrays) -> int:
     """Bytes of data that can be read until the journal is full."""
-    used = int(m.journal[journal.SLOTS] - m.journal[3 + journal.SLOTS])
-    return NOTED_BYTES - -(-used // journal.words_a_byte(int(m.settings[k.CONTEXTS]))[0])
+    words = journal.words_a_byte(int(m.settings[k.CONTEXTS]))[0]
+    return int(m.journal[3 + journal.REFINED] - m.journal[journal.SLOTS]) // words
 
 
 def stop_noting(m: Arrays) -> None:
@@ -248,16 +248,18 @@ def restore(m: Arrays, before: Arrays) -> None:
     if is_noting(m):
         journal.undo(m)
     else:
-        for name in LARGE:
+        for name in _LARGE:
             np.copyto(getattr(m, name), getattr(before, name))
         m.journal[:3] = m.journal[3 : journal.HEADER]
     _copy_small(before, m)
 
 
-def carry(m: Arrays, twin: Arrays) -> None:
-    """Make ``twin`` like ``m``, whose journal was begun when it was as ``twin`` is now. Both need room for it."""
+def branched(m: Arrays, table: npt.NDArray[np.uint8]) -> Arrays:
+    """An independent copy, journal included, given a copy of the slots as they were when the journal was begun."""
+    twin = copy(m, table)._replace(journal=np.empty_like(m.journal))
+    twin.journal[: journal.HEADER] = m.journal[: journal.HEADER]
     journal.carry(m, twin)
-    _copy_small(m, twin)
+    return twin
 
 
 def _copy_small(source: Arrays, target: Arrays) -> None:

@@ -11,6 +11,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -21,12 +22,14 @@ from compgen.predictors.contextmix import _kernel as kernel
 from compgen.predictors.contextmix import model
 from compgen.predictors.contextmix.settings import Recipe
 from compgen.predictors.contextmix.snapshot import Snapshot, worth_sharing
-from compgen.predictors.contextmix.stream import MAX_LENGTH, Stream
+from compgen.predictors.contextmix.stream import MAX_LENGTH, SHARED_BYTES, Stream
 
-#: States kept, those used last. Each takes two or three times ``memory_mb``.
+#: States learnt from files that are kept, those used last. Each takes two or three times ``memory_mb``.
 _KEPT = 4
-#: Models kept for blocks to come, at most.
-_IDLE = 16
+#: Slots of the models that are kept for blocks to come, at most, if it is more than one.
+_IDLE_BYTES = 1 << 30
+#: Bytes of a block that are taken back one by one; to copy everything takes no longer than to read more than that.
+_NOTED_BYTES = 1 << 14
 
 
 class Start:
@@ -41,9 +44,10 @@ class Start:
     def stream(self) -> Stream:
         """A stream of one's own."""
         arrays = self._snapshot.copy()
-        if worth_sharing(arrays):
-            arrays = model.noting(arrays)
-        return Stream(arrays, self._max_slots, self._past, self._snapshot)
+        if not worth_sharing(arrays):
+            return Stream(arrays, self._max_slots, self._past)
+        arrays = model.noting(arrays, SHARED_BYTES)
+        return Stream(arrays, self._max_slots, self._past, self._snapshot, shares=True)
 
     @contextmanager
     def lent(self) -> Iterator[Stream]:
@@ -51,39 +55,46 @@ class Start:
         try:
             stream = self._idle.pop()
         except IndexError:
-            own = model.noting(model.copy(self._snapshot.arrays))
+            own = model.noting(model.copy(self._snapshot.arrays), _NOTED_BYTES)
             stream = Stream(own, self._max_slots, self._past, self._snapshot)
         yield stream
-        if len(self._idle) < _IDLE and stream.rewind():
+        if len(self._idle) * stream.arrays.table.nbytes < _IDLE_BYTES and stream.rewind():
             self._idle.append(stream)
 
 
 def read_file(path: str) -> bytes:
     """What a model is to learn from. Raises :class:`~compgen.errors.UsageError` if there is too much of it."""
-    with files.reading(path) as file:
-        data = file.read(MAX_LENGTH)
-    if len(data) >= MAX_LENGTH // 2:
-        raise UsageError(f"{path} is too long to start from; give at most {MAX_LENGTH // 2} bytes")
+    with files.reading("./-" if path == "-" else path) as file:
+        data = file.read(_MOST + 1)
+    if len(data) > _MOST:
+        raise UsageError(f"{path} is too long to start from; give at most {_MOST} bytes")
     return data
 
 
-_Key = tuple[Recipe, int, int, str]
-_starts: OrderedDict[_Key, Start] = OrderedDict()
+_MOST = MAX_LENGTH // 2
+_primed: OrderedDict[tuple[Recipe, int, int, str], Start] = OrderedDict()
 _learning = threading.Lock()
 
 
-def start(recipe: Recipe, width: int, max_slots: int, prime: str, sha256: str) -> Start:
-    """The state after the file ``prime``, which must have that hash; without a file, that of a model which has read
-    nothing.
-    """
+def primed(recipe: Recipe, width: int, max_slots: int, prime: str, sha256: str) -> Start:
+    """The state after the file ``prime``, which must have that hash."""
     key = (recipe, width, max_slots, sha256)
     with _learning:
-        if key not in _starts:
-            _starts[key] = _learnt(recipe, width, max_slots, _verified(prime, sha256) if prime else b"")
-            if len(_starts) > _KEPT:
-                _starts.popitem(last=False)
-        _starts.move_to_end(key)
-        return _starts[key]
+        if key not in _primed:
+            _primed[key] = _learnt(recipe, width, max_slots, _verified(prime, sha256))
+            if len(_primed) > _KEPT:
+                _primed.popitem(last=False)
+        _primed.move_to_end(key)
+        return _primed[key]
+
+
+@lru_cache(maxsize=64)
+def unprimed(recipe: Recipe, width: int, max_slots: int) -> Start:
+    """The state in which nothing has been read."""
+    return Start(model.start(recipe, width, max_slots), max_slots, _NOTHING)
+
+
+_NOTHING = np.zeros(0, dtype=np.uint8)
 
 
 def _verified(path: str, sha256: str) -> bytes:
@@ -94,7 +105,7 @@ def _verified(path: str, sha256: str) -> bytes:
 
 
 def _learnt(recipe: Recipe, width: int, max_slots: int, data: bytes) -> Start:
-    stream = Stream(model.start(recipe, width, max_slots), max_slots, np.zeros(0, dtype=np.uint8))
+    stream = Stream(model.start(recipe, width, max_slots), max_slots, _NOTHING)
     stream.read(np.frombuffer(data, dtype=np.uint8))
-    arrays = model.primed(stream.arrays, recipe, width, max_slots) if data else stream.arrays
+    arrays = model.primed(stream.arrays, recipe, width, max_slots)
     return Start(arrays, max_slots, stream.past[: arrays.registers[kernel.POSITION]].copy())

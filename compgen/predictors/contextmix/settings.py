@@ -159,8 +159,16 @@ def recipe(mode: str, level: int) -> Recipe:
     if mode == "image":
         return Recipe(IMAGE, _IMAGE, _IMAGE_SELECTORS, means=6, context_weight=3277, age=2048)
     if mode == "audio":
-        weights = {"context_weight": 3277, "mean_weight": 16384}
-        return Recipe(AUDIO, _AUDIO, _AUDIO_SELECTORS, means=6, speed_start=600, age=2048, **weights)
+        return Recipe(
+            AUDIO,
+            _AUDIO,
+            _AUDIO_SELECTORS,
+            means=6,
+            speed_start=600,
+            context_weight=3277,
+            mean_weight=16384,
+            age=2048,
+        )
     contexts, selectors = _TEXT[level]
     if level == 1:
         return Recipe(GENERAL, contexts, selectors, minimum=(NEVER, 6), refining=False)

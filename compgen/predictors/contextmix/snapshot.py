@@ -8,6 +8,7 @@ import tempfile
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from compgen.predictors.contextmix import model
 
@@ -23,60 +24,44 @@ def worth_sharing(arrays: model.Arrays) -> bool:
 class Snapshot:
     """A model as it is now, for ever: ``arrays`` must not be written to.
 
-    The large arrays of a large model lie in a file that has no name, in memory where the system can do that; copies are
+    The slots of a large model lie in a file that has no name, in memory where the system can do that; copies are
     private maps of it, whose pages the system copies when they are written to.
     """
 
     def __init__(self, arrays: model.Arrays) -> None:
-        if not worth_sharing(arrays):
-            self._file = None
-            self.arrays = model.copy(arrays)
-            return
-        self._file = _Unnamed(sum(_pages(getattr(arrays, name).nbytes) for name in model.LARGE))
-        self._places: dict[str, tuple[int, np.dtype[Any], int]] = {}
-        place = 0
-        for name in model.LARGE:
-            part = getattr(arrays, name)
-            self._file.write(place, part)
-            self._places[name] = place, part.dtype, len(part)
-            place += _pages(part.nbytes)
-        self.arrays = model.copy(arrays, self._large(self._file, writable=False))
+        self._file: _Unnamed | None = None
+        table = None
+        if worth_sharing(arrays):
+            self._file = _Unnamed(arrays.table)
+            table = self._file.map(writable=False)
+        self.arrays = model.copy(arrays, table)
 
     def copy(self) -> model.Arrays:
         """A model in this state."""
-        return model.copy(self.arrays, None if self._file is None else self._large(self._file, writable=True))
+        return model.copy(self.arrays, self.slots())
 
-    def _large(self, file: _Unnamed, writable: bool) -> dict[str, Any]:
-        data = file.map(writable)
-        return {name: np.frombuffer(data, dtype, count, at) for name, (at, dtype, count) in self._places.items()}
-
-
-def _pages(size: int) -> int:
-    """Bytes of the pages that hold so many."""
-    return -(-size // mmap.ALLOCATIONGRANULARITY) * mmap.ALLOCATIONGRANULARITY
+    def slots(self) -> npt.NDArray[np.uint8]:
+        """A copy of the slots."""
+        return self.arrays.table.copy() if self._file is None else self._file.map(writable=True)
 
 
 class _Unnamed:
-    """A file that goes when nobody maps it any more."""
+    """Bytes in a file that goes when nobody maps it any more."""
 
-    def __init__(self, size: int) -> None:
-        self._size = size
+    def __init__(self, data: npt.NDArray[np.uint8]) -> None:
         if hasattr(os, "memfd_create"):
             self._file: Any = open(os.memfd_create("compgen"), "w+b", buffering=0)  # noqa: SIM115  closed with self
         else:
             self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
-        self._file.truncate(size)
-
-    def __del__(self) -> None:
-        self._file.close()
-
-    def write(self, place: int, data: Any) -> None:
-        view = memoryview(data).cast("B")
-        self._file.seek(place)
+        view = memoryview(data)  # type: ignore[arg-type]  # numpy's stubs do not say that it is a buffer
         start = 0
         while start < len(view):  # a system call need not write all
             start += self._file.write(view[start:])
 
-    def map(self, writable: bool) -> Any:
+    def __del__(self) -> None:
+        self._file.close()
+
+    def map(self, writable: bool) -> npt.NDArray[np.uint8]:
+        """The bytes; what is written to them nobody else sees."""
         access = mmap.ACCESS_COPY if writable else mmap.ACCESS_READ
-        return mmap.mmap(self._file.fileno(), self._size, access=access)
+        return np.frombuffer(mmap.mmap(self._file.fileno(), 0, access=access), dtype=np.uint8)

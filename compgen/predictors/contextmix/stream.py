@@ -13,8 +13,12 @@ from compgen.predictors.contextmix.snapshot import Snapshot, worth_sharing
 
 #: A model reads no more than this; longer data is cut into blocks.
 MAX_LENGTH = (1 << 31) - 1
+#: Bytes after which a stream has changed so many pages that are shared that it is better off with its own slots.
+SHARED_BYTES = 256
 #: How often to say how far the work has come.
 _PIECE_BYTES = 1 << 16
+#: A buffer with more room than that is given up when a stream goes back.
+_KEPT_BYTES = 1 << 20
 _NOTHING = np.zeros(1, dtype=np.uint8)
 _NO_SCORES = np.zeros(1)
 
@@ -29,15 +33,24 @@ class Stream:
     """A model, the bytes it has read, and where that began.
 
     ``origin`` is a state that the stream was in; while the model's journal is complete, the stream can go back to it
-    (:meth:`rewind`) and can be copied by what has changed since (:meth:`fork`).
+    (:meth:`rewind`) and can be copied by what has changed since (:meth:`fork`). A stream ``shares`` if its slots are a
+    private map of those of its origin.
     """
 
-    def __init__(self, arrays: model.Arrays, max_slots: int, past: _Bytes, origin: Snapshot | None = None) -> None:
+    def __init__(
+        self,
+        arrays: model.Arrays,
+        max_slots: int,
+        past: _Bytes,
+        origin: Snapshot | None = None,
+        shares: bool = False,
+    ) -> None:
         self._model = arrays
         self._max_slots = max_slots
         self._buffer = past
         self._position = self._start = int(arrays.registers[kernel.POSITION])
         self._origin = origin
+        self._shares = shares
 
     @property
     def arrays(self) -> model.Arrays:
@@ -64,7 +77,7 @@ class Stream:
             if model.is_noting(self._model):
                 part = min(part, self._position + model.room_to_note(self._model))
                 if part == self._position:
-                    model.stop_noting(self._model)
+                    self._stop_noting()
                     continue
             self._position = int(kernel.code(self._model, mode, self._buffer, part, coder, code, scores))
             if done is not None:
@@ -72,6 +85,13 @@ class Stream:
             if self._position < part:
                 return False
         return True
+
+    def _stop_noting(self) -> None:
+        """The journal is full: so much changes that sharing does not pay any more."""
+        model.stop_noting(self._model)
+        if self._shares:
+            self._model = model.copy(self._model)
+            self._origin, self._shares = None, False
 
     def _room(self, count: int) -> None:
         """Make the buffer hold ``count`` bytes more."""
@@ -133,6 +153,8 @@ class Stream:
             return False
         model.restore(self._model, self._origin.arrays)
         self._position = int(self._model.registers[kernel.POSITION])
+        if len(self._buffer) > 2 * self._position + _KEPT_BYTES:
+            self._buffer = self.past.copy()
         return True
 
     def fork(self) -> Stream:
@@ -142,7 +164,6 @@ class Stream:
             return Stream(model.copy(self._model), self._max_slots, past)
         if self._origin is None or not model.is_noting(self._model):
             self._origin = Snapshot(self._model)
-            self._model = model.noting(self._model)
-        twin = model.noting(self._origin.copy())
-        model.carry(self._model, twin)
-        return Stream(twin, self._max_slots, past, self._origin)
+            self._model = model.noting(self._model, SHARED_BYTES)
+        twin = model.branched(self._model, self._origin.slots())
+        return Stream(twin, self._max_slots, past, self._origin, shares=True)
