@@ -171,7 +171,7 @@ def test_a_file_may_be_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 #: Another spelling of the archive's predictor, and what is said of it.
 REFUSED = {
     None: "no path from an archive is followed",
-    "cm:memory_mb=2": "and weights [0-9a-f]{16}..., here are no weights; give the right ones with --predictor",
+    "cm:memory_mb=2": "and weights [0-9a-f]{16}..., here are weights none; give the right ones with --predictor",
     "cm:memory_mb=2,prime=other": "and weights [0-9a-f]{16}..., here are weights [0-9a-f]{16}...; give the right",
     "cm:memory_mb=2,prime=nowhere": "cannot read nowhere: no such file",
     "cm:memory_mb=2,level=1,prime=past": "made with the predictor 'cm:memory_mb=2,prime=past', here is 'cm:level=1",

@@ -182,7 +182,7 @@ def _predictor_of(header: form.Header, given: Predictor | Compressor | str | Non
 
 
 def _weights(sha256: str) -> str:
-    return f"weights {sha256[:16]}..." if sha256 else "no weights"
+    return f"weights {sha256[:16]}..." if sha256 else "weights none"
 
 
 #: An archive may come from anybody: what its spec may ask for.
