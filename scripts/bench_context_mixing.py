@@ -303,8 +303,18 @@ def measure_kinds(folder: Path, count: int, pasts: list[int]) -> dict[str, list[
 # --- picture --------------------------------------------------------------------------------------------------------
 
 OURS, THEIRS, TEXT, FAINT = "#0b6e99", "#8a8f98", "#2b2f36", "#e4e6ea"
-#: Where labels go that would lie on others: points to the right, points up, alignment.
-PLACES = {"zpaq -m5": (-8, 0, "right"), "zpaq -m4": (-8, 0, "right"), "xz -9e": (0, -13, "center")}
+#: Where labels go, in points to the right and up of a point, and how they are aligned; (8, 0, "left") unless said.
+PLACES = {
+    "cm:level=3": (0, 11, "center"),
+    "cm:level=2": (9, 4, "left"),
+    "cm:level=1": (9, 4, "left"),
+    "zpaq -m5": (0, -13, "center"),
+    "zpaq -m4": (-8, 0, "right"),
+    "7z PPMd": (-4, -13, "center"),
+    "bzip3 -b 64": (5, 10, "left"),
+    "xz -9e": (-8, 0, "right"),
+    "zstd --ultra -22": (0, -13, "center"),
+}
 
 
 def draw(report: dict[str, Any], path: Path) -> None:
@@ -318,7 +328,7 @@ def draw(report: dict[str, Any], path: Path) -> None:
 
     name = "B" if "B" in report["files"] else sorted(report["files"])[-1]
     file = report["files"][name]
-    style: Any = {"font.family": "DejaVu Sans", "font.size": 9, "svg.fonttype": "path", "text.color": TEXT}
+    style: Any = {"font.family": "DejaVu Sans", "font.size": 9.5, "svg.fonttype": "path", "text.color": TEXT}
     with plt.rc_context(style):
         figure, both = plt.subplots(1, 2, figsize=(9.4, 4.3), sharey=True, layout="constrained")
         for axes, what, key in zip(both, ("packing", "unpacking"), ("pack_seconds", "unpack_seconds"), strict=True):
@@ -351,7 +361,7 @@ def _panel(axes: Any, points: dict[str, tuple[float, float]], label: str) -> Non
         axes.plot(speed, rate, "o", color=OURS if mine else THEIRS, markersize=7 if mine else 6, zorder=3)
         right, up, side = PLACES.get(row, (8, 0, "left"))
         axes.annotate(
-            row,
+            row.replace(":", " ").replace("=", " "),
             (speed, rate),
             xytext=(right, up),
             textcoords="offset points",
@@ -361,7 +371,7 @@ def _panel(axes: Any, points: dict[str, tuple[float, float]], label: str) -> Non
             fontweight="bold" if mine else "normal",
             zorder=4,
         )
-    axes.margins(x=0.16, y=0.08)
+    axes.margins(x=0.14, y=0.1)
 
 
 def _front(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
