@@ -221,6 +221,12 @@ def test_a_reader_that_is_given_the_file_reads(folder: Path) -> None:
     assert "--predictor" in inspection.problem
 
 
+def test_a_path_in_an_archive_is_not_followed(folder: Path) -> None:
+    compress_file("note", "path.cgz", "cm:memory_mb=2,prime=./past")
+    with pytest.raises(CompgenError, match=r"wants prime=\./past; if you trust it, name it with --predictor cm:"):
+        decompress_file("path.cgz", "out")
+
+
 def test_composed_predictors_are_refused_too(folder: Path) -> None:
     spec = "mix(cm:memory_mb=2,prime=past,order0)"
     compress_file("note", "mixed.cgz", spec)

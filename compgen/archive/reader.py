@@ -203,14 +203,15 @@ def _require_harmless(text: str, streams: int) -> None:
         models += streams
         if models > _MAX_MODELS:
             raise CompgenError(f"the archive's predictor wants a model for each of {streams} streams and part; {trust}")
-        if spec.values or registry.file_parameters(spec.name) & dict(spec.options).keys():
+        for key, value in spec.options:
+            if not _is_harmless(value):
+                raise CompgenError(f"the archive's predictor wants {key}={value}; {trust}")
+        # A name of a file may look as harmless as any word.
+        if spec.values or (spec.options and registry.file_parameters(spec.name) & dict(spec.options).keys()):
             raise CompgenError(
                 f"the archive was made with {text!r}, and no path from an archive is followed; "
                 "name the predictor yourself with --predictor"
             )
-        for key, value in spec.options:
-            if not _is_harmless(value):
-                raise CompgenError(f"the archive's predictor wants {key}={value}; {trust}")
 
 
 def _is_harmless(value: str) -> bool:

@@ -35,7 +35,7 @@ CONTEXTS, INPUTS, SETS, MEANS, KIND, WIDTH, SLOTS, HEADS, LINES, MINIMUM, MINIMU
     range(14)
 )
 #: What is added to the position for the rates of learning: a primed model is not as young as its position says.
-AGE = 14
+AGE = 15
 #: m.registers, int64: what changes from byte to byte. MATCH, MATCH_LENGTH, and the same for the second match model;
 #: starts of this line and the one before; keys of the two probability maps; rates of
 #: learning; places in m.heads.
