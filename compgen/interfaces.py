@@ -12,7 +12,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,8 @@ Symbols = bytes | bytearray | Sequence[int] | npt.NDArray[np.integer]
 Progress = Callable[[int, int], None]
 #: Called as work goes on with the bytes done.
 Done = Callable[[int], None]
+#: The name of a file, as a parameter; an archive's reader opens none that an archive names.
+FileName = Annotated[str, "file"]
 
 
 def symbol_array(symbols: Symbols) -> IntArray:

@@ -22,7 +22,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
 
 from compgen.errors import CompgenError, UsageError
-from compgen.interfaces import Compressor, Predictor, Sampler
+from compgen.interfaces import Compressor, FileName, Predictor, Sampler
 
 T = TypeVar("T")
 
@@ -150,11 +150,19 @@ def build(spec: Spec, factory: Callable[..., T]) -> T:
     return factory(**arguments)
 
 
-def _hints(factory: Any) -> dict[str, Any]:
+def file_parameters(name: str) -> set[str]:
+    """Which parameters of the predictor or compressor of that name are names of files."""
+    for group in (PREDICTORS, COMPRESSORS):
+        if name in entries(group):
+            return {key for key, hint in _hints(lookup(group, name), extras=True).items() if hint == FileName}
+    return set()
+
+
+def _hints(factory: Any, extras: bool = False) -> dict[str, Any]:
     # The generated __init__ of a dataclass does not see the module in which an inherited field was annotated.
     if inspect.isclass(factory) and not dataclasses.is_dataclass(factory):
         factory = factory.__init__
-    return typing.get_type_hints(factory)
+    return typing.get_type_hints(factory, include_extras=extras)
 
 
 def _names(parameters: Any) -> str:

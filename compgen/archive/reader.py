@@ -175,10 +175,14 @@ def _predictor_of(header: form.Header, given: Predictor | Compressor | str | Non
         raise CompgenError(f"{predictor.spec} predicts {predictor.alphabet_size} symbols, not bytes")
     if predictor.weights_sha256 != header.weights:
         raise CompgenError(
-            f"the archive was made with {header.spec!r} and weights {header.weights[:16] or 'none'}..., "
-            f"here are weights {predictor.weights_sha256[:16] or 'none'}...; give the right ones with --predictor"
+            f"the archive was made with {header.spec!r} and {_weights(header.weights)}, "
+            f"here are {_weights(predictor.weights_sha256)}; give the right ones with --predictor"
         )
     return predictor
+
+
+def _weights(sha256: str) -> str:
+    return f"weights {sha256[:16]}..." if sha256 else "weights none"
 
 
 #: An archive may come from anybody: what its spec may ask for.
@@ -199,14 +203,15 @@ def _require_harmless(text: str, streams: int) -> None:
         models += streams
         if models > _MAX_MODELS:
             raise CompgenError(f"the archive's predictor wants a model for each of {streams} streams and part; {trust}")
-        if spec.values:
+        for key, value in spec.options:
+            if not _is_harmless(value):
+                raise CompgenError(f"the archive's predictor wants {key}={value}; {trust}")
+        # A name of a file may look as harmless as any word.
+        if spec.values or (spec.options and registry.file_parameters(spec.name) & dict(spec.options).keys()):
             raise CompgenError(
                 f"the archive was made with {text!r}, and no path from an archive is followed; "
                 "name the predictor yourself with --predictor"
             )
-        for key, value in spec.options:
-            if not _is_harmless(value):
-                raise CompgenError(f"the archive's predictor wants {key}={value}; {trust}")
 
 
 def _is_harmless(value: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -49,6 +50,12 @@ class Composite(Predictor):
     def numerics(self) -> str:  # type: ignore[override]
         """What the parts depend on."""
         return "; ".join(dict.fromkeys(part.numerics for part in self.parts if part.numerics))
+
+    @property
+    def weights_sha256(self) -> str:  # type: ignore[override]
+        """Of the parts' hashes, if any has one."""
+        hashes = [part.weights_sha256 for part in self.parts]
+        return hashlib.sha256(",".join(hashes).encode()).hexdigest() if any(hashes) else ""
 
     @property
     def batched(self) -> bool:  # type: ignore[override]

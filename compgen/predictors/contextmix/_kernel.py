@@ -15,6 +15,7 @@ import numba
 import numpy as np
 
 from compgen.jit import kernel
+from compgen.predictors.contextmix._journal import note_head, note_refined, note_slot
 from compgen.predictors.contextmix._prefetch import prefetch
 
 #: Without counts of references: arrays are only lent here, and the counting would take half the time.
@@ -33,6 +34,8 @@ I64: Any = np.int64
 CONTEXTS, INPUTS, SETS, MEANS, KIND, WIDTH, SLOTS, HEADS, LINES, MINIMUM, MINIMUM2, SPEED, SPEED_START, REFINING = (
     range(14)
 )
+#: What is added to the position for the rates of learning: a primed model is not as young as its position says.
+AGE = 15
 #: m.registers, int64: what changes from byte to byte. MATCH, MATCH_LENGTH, and the same for the second match model;
 #: starts of this line and the one before; keys of the two probability maps; rates of
 #: learning; places in m.heads.
@@ -105,17 +108,18 @@ def _find(m, bank):  # type: ignore[no-untyped-def]
 
 
 @_inlined
-def _claim(table, at, check):  # type: ignore[no-untyped-def]
+def _claim(m, at, check):  # type: ignore[no-untyped-def]
     """Make a slot for a context that has none: of three in the cache line, the one that has seen least gives way."""
     a = at ^ U32(16)
     b = at ^ U32(32)
-    if table[a + U32(1)] < table[at + U32(1)]:
+    if m.table[a + U32(1)] < m.table[at + U32(1)]:
         at = a
-    if table[b + U32(1)] < table[at + U32(1)]:
+    if m.table[b + U32(1)] < m.table[at + U32(1)]:
         at = b
+    note_slot(m, at)
     for i in range(16):
-        table[at + U32(i)] = 0
-    table[at] = check
+        m.table[at + U32(i)] = 0
+    m.table[at] = check
     return at
 
 
@@ -240,7 +244,9 @@ def _learn_histories(m, bank, nibble):  # type: ignore[no-untyped-def]
         b = U(bank) * n + i
         base = m.bases[b]
         if base == empty or m.table[base] != m.checks[b]:
-            base = _claim(m.table, m.wanted[b], m.checks[b])
+            base = _claim(m, m.wanted[b], m.checks[b])
+        else:
+            note_slot(m, base)
         for t in range(4):
             y = (nibble >> (3 - t)) & 1
             at = base + U32((nibble | 16) >> (4 - t))
@@ -281,6 +287,7 @@ def _learn_maps(m, row, y):  # type: ignore[no-untyped-def]
     if m.settings[REFINING]:
         for a in range(N_MAP, N_MAP2 + 1):
             at = U(m.notes[note + U(a)])
+            note_refined(m, at)
             v = I64(m.refined[at])
             m.refined[at] = np.uint16(v + ((((y << 16) - y - v) + 32) >> 6))
     for which in range(2):
@@ -354,6 +361,7 @@ def _follow(m, buffer, which):  # type: ignore[no-untyped-def]
     if position < minimum:
         return U(0), U(0)
     candidate = I64(m.heads[U(m.registers[PLACE + which])])
+    note_head(m, U(m.registers[PLACE + which]))
     m.heads[U(m.registers[PLACE + which])] = position
     at = m.registers[MATCH + 2 * which]
     length = m.registers[MATCH_LENGTH + 2 * which]
@@ -593,9 +601,9 @@ def _advance(m, buffer):  # type: ignore[no-untyped-def]
 @_inlined
 def _schedule(m):  # type: ignore[no-untyped-def]
     """Learn fast at first."""
-    position = m.registers[POSITION]
-    m.registers[RATE] = m.settings[SPEED] + m.settings[SPEED_START] * 2048 // (position + 2048)
-    m.registers[SHIFT] = 7 + (position > 16384)
+    age = m.registers[POSITION] + m.settings[AGE]
+    m.registers[RATE] = m.settings[SPEED] + m.settings[SPEED_START] * 2048 // (age + 2048)
+    m.registers[SHIFT] = 7 + (age > 16384)
 
 
 @_inlined
@@ -617,8 +625,8 @@ def _code(m, mode, buffer, stop, coder, stream, out):  # type: ignore[no-untyped
     """Go on to position ``stop``, or as far as there is room; returns the position reached.
 
     ``mode`` READ: learn ``buffer``. ENCODE: and write its code to ``stream``. DECODE: write to ``buffer`` what
-    ``stream`` codes. SCORE: write P(byte) to ``out``. ``coder``: low, high, value, place in ``stream``; the code of
-    what is left lies in [low, high], 32 bits. Bytes missing at the end of a stream read as 0.
+    ``stream`` codes. SCORE: write P(byte) to ``out``. ``coder``: low, high, value, place in ``stream`` or ``out``; the
+    code of what is left lies in [low, high], 32 bits. Bytes missing at the end of a stream read as 0.
     """
     low = coder[0]
     high = coder[1]
@@ -662,7 +670,8 @@ def _code(m, mode, buffer, stop, coder, stream, out):  # type: ignore[no-untyped
         if mode == DECODE:
             buffer[position] = np.uint8(byte)
         if mode == SCORE:
-            out[position] = probability
+            out[at] = probability
+            at += 1
         # what will be needed is on its way from memory while the byte is learnt
         m.registers[POSITION] = position + 1
         _schedule(m)

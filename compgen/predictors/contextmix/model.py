@@ -1,4 +1,4 @@
-"""The arrays of one running model, how they start, grow and are copied."""
+"""The arrays of one running model, how they start, grow, are copied, and go back to where they were."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from compgen.predictors.contextmix import _journal as journal
 from compgen.predictors.contextmix import _kernel as k
 from compgen.predictors.contextmix import tables
 from compgen.predictors.contextmix.settings import Recipe, recipes
@@ -27,8 +28,11 @@ class Arrays(NamedTuple):
     words: npt.NDArray[np.uint64]
     recipes: npt.NDArray[np.uint64]
     selectors: npt.NDArray[np.int64]
-    #: uint8 (16 (slots + 4),): the slots and the empty one.
+    #: uint8 (16 (slots + 4),): the slots and the empty one; and the same as uint64.
     table: npt.NDArray[np.uint8]
+    pairs: npt.NDArray[np.uint64]
+    #: uint64: what was changed where, see ``_journal.py``.
+    journal: npt.NDArray[np.uint64]
     #: By bank (first nibble of even and of odd positions, second nibble) and context: slots in use, asked for, checks.
     bases: npt.NDArray[np.uint32]
     wanted: npt.NDArray[np.uint32]
@@ -66,6 +70,13 @@ class Arrays(NamedTuple):
 
 #: The fields of Arrays that never change.
 _CONSTANT = ("settings", "recipes", "selectors", "transitions", "stretch", "squash", "reciprocals")
+#: Those whose changes a journal notes.
+_LARGE = ("table", "refined", "heads")
+_SMALL = tuple(name for name in Arrays._fields if name not in (*_CONSTANT, *_LARGE, "pairs", "journal"))
+#: What numbers teach that is good for other numbers, and the room for it.
+_LEARNT = ("table", "pairs", "refined", "heads", "maps", "weights", "weights2", "matched", "errors")
+#: A primed model is not to grow within so many bytes, as blocks could not give it back then.
+SOON_BYTES = 1 << 16
 
 
 def _aligned(count: int, dtype: Any) -> Any:
@@ -74,6 +85,12 @@ def _aligned(count: int, dtype: Any) -> Any:
     raw = np.zeros(size + 64, dtype=np.uint8)
     start = -raw.ctypes.data % 64
     return raw[start : start + size].view(dtype)
+
+
+def _aligned_copy(array: Any) -> Any:
+    twin = _aligned(len(array), array.dtype)
+    np.copyto(twin, array)
+    return twin
 
 
 def _selectors(recipe: Recipe) -> tuple[npt.NDArray[np.int64], int]:
@@ -107,13 +124,16 @@ def start(recipe: Recipe, width: int, max_slots: int) -> Arrays:
     weights2.reshape(256, 8)[:, : len(selectors)] = 65536 // len(selectors)
     refined = _aligned(slots // 4 * k.LINE_SIZE, np.uint16)
     refined.reshape(-1, k.LINE_SIZE)[:, :25] = tables.squash()[np.minimum(np.arange(25) * 256, 6143)]
+    table = _aligned(16 * (slots + 4), np.uint8)
     return Arrays(
         settings=settings,
         registers=np.zeros(16, dtype=np.int64),
         words=np.zeros(16, dtype=np.uint64),
         recipes=recipes(recipe.contexts),
         selectors=selectors,
-        table=_aligned(16 * (slots + 4), np.uint8),
+        table=table,
+        pairs=table.view(np.uint64),
+        journal=np.zeros(1, dtype=np.uint64),
         bases=np.zeros(3 * n, dtype=np.uint32),
         wanted=np.zeros(3 * n, dtype=np.uint32),
         checks=np.zeros(3 * n, dtype=np.uint8),
@@ -156,7 +176,31 @@ def grown(m: Arrays, max_slots: int) -> Arrays:
     refined.reshape(-1, len(m.refined))[:] = m.refined
     heads = np.tile(m.heads.reshape(2, 1, -1), (1, int(settings[k.HEADS] // m.settings[k.HEADS]), 1)).reshape(-1)
     bases = np.where(m.bases == 16 * old, 16 * slots, m.bases).astype(np.uint32)
-    return m._replace(settings=settings, table=table, refined=refined, heads=heads, bases=bases)
+    return m._replace(
+        settings=settings,
+        table=table,
+        pairs=table.view(np.uint64),
+        journal=np.zeros(1, dtype=np.uint64),
+        refined=refined,
+        heads=heads,
+        bases=bases,
+    )
+
+
+def primed(m: Arrays, recipe: Recipe, width: int, max_slots: int) -> Arrays:
+    """What a model that has read something is to start from; it learns as fast as one that has read ``recipe.age``.
+
+    Numbers start anew, at the first row of another image, or the first sample of another speaker, with what was learnt.
+    Text goes on, since matches are to be found in what was read; there must be room enough not to grow at once.
+    """
+    if recipe.kind == k.GENERAL:
+        while limit(m, max_slots) < int(m.registers[k.POSITION]) + SOON_BYTES:
+            m = grown(m, max_slots)
+    else:
+        m = start(recipe, width, max_slots)._replace(**{name: getattr(m, name) for name in ("settings", *_LEARNT)})
+    settings = m.settings.copy()
+    settings[k.AGE] = recipe.age - m.registers[k.POSITION]
+    return m._replace(settings=settings)
 
 
 def limit(m: Arrays, max_slots: int) -> int:
@@ -165,6 +209,59 @@ def limit(m: Arrays, max_slots: int) -> int:
     return slots // SLOTS_A_BYTE if slots < max_slots else (1 << 31) - 1
 
 
-def copy(m: Arrays) -> Arrays:
-    """An independent copy."""
-    return m._replace(**{name: getattr(m, name).copy() for name in m._fields if name not in _CONSTANT})
+def copy(m: Arrays, table: npt.NDArray[np.uint8] | None = None) -> Arrays:
+    """An independent copy without a journal. ``table``: a copy of the slots, if there is one already."""
+    parts = {name: _aligned_copy(getattr(m, name)) for name in (*_SMALL, "refined", "heads")}
+    table = _aligned_copy(m.table) if table is None else table
+    return m._replace(**parts, table=table, pairs=table.view(np.uint64), journal=np.zeros(1, dtype=np.uint64))
+
+
+def noting(m: Arrays, count: int) -> Arrays:
+    """The same arrays with an empty journal with room for ``count`` bytes, in which is written from now on what they
+    were.
+    """
+    words = journal.words_a_byte(int(m.settings[k.CONTEXTS]))
+    begins = journal.HEADER + count * np.array([0, words[0], words[0] + words[1]])
+    notes = np.empty(journal.HEADER + count * sum(words), dtype=np.uint64)  # memory is taken when it is written to
+    notes[: journal.HEADER] = [*begins, *begins]
+    return m._replace(journal=notes)
+
+
+def room_to_note(m: Arrays) -> int:
+    """Bytes of data that can be read until the journal is full."""
+    words = journal.words_a_byte(int(m.settings[k.CONTEXTS]))[0]
+    return int(m.journal[3 + journal.REFINED] - m.journal[journal.SLOTS]) // words
+
+
+def stop_noting(m: Arrays) -> None:
+    """Forget what was noted."""
+    m.journal[0] = 0
+
+
+def is_noting(m: Arrays) -> bool:
+    """Does the journal hold all that was changed since it was begun?"""
+    return bool(m.journal[0])
+
+
+def restore(m: Arrays, before: Arrays) -> None:
+    """Make ``m``, whose journal was begun when it was like ``before``, like that again."""
+    if is_noting(m):
+        journal.undo(m)
+    else:
+        for name in _LARGE:
+            np.copyto(getattr(m, name), getattr(before, name))
+        m.journal[:3] = m.journal[3 : journal.HEADER]
+    _copy_small(before, m)
+
+
+def branched(m: Arrays, table: npt.NDArray[np.uint8]) -> Arrays:
+    """An independent copy, journal included, given a copy of the slots as they were when the journal was begun."""
+    twin = copy(m, table)._replace(journal=np.empty_like(m.journal))
+    twin.journal[: journal.HEADER] = m.journal[: journal.HEADER]
+    journal.carry(m, twin)
+    return twin
+
+
+def _copy_small(source: Arrays, target: Arrays) -> None:
+    for name in _SMALL:
+        np.copyto(getattr(target, name), getattr(source, name))

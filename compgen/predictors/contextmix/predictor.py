@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from compgen import numerics
 from compgen.errors import UsageError
-from compgen.interfaces import BlockCoder, Done, FloatArray, Predictor, Progress, Session, Symbols, byte_array
-from compgen.predictors.contextmix import _kernel as kernel
-from compgen.predictors.contextmix import model
+from compgen.interfaces import BlockCoder, Done, FileName, FloatArray, Predictor, Progress, Session, Symbols, byte_array
+from compgen.predictors.contextmix.priming import Start, primed, read_file, unprimed
 from compgen.predictors.contextmix.settings import LEVELS, MEMORY_MB, MODES, recipe
-
-#: A model reads no more than this; longer data is cut into blocks.
-MAX_LENGTH = (1 << 31) - 1
-
-_Bytes = npt.NDArray[np.uint8]
+from compgen.predictors.contextmix.stream import Stream
 
 
 @dataclass(frozen=True)
@@ -28,8 +23,9 @@ class ContextMix(Predictor, BlockCoder):
 
     ``level`` trades size for speed: 1 fast, 2 the default, 3 best. ``memory_mb`` bounds the largest table (0: 16, 256,
     512 by level); a model starts small and grows as it reads. ``mode`` says what the bytes are: ``general`` (text, and
-    anything else), ``image`` (8-bit gray pixels in rows of ``width``), or ``audio`` (unsigned 8-bit samples). All of
-    them are part of the code: who decodes must use the same.
+    anything else), ``image`` (8-bit gray pixels in rows of ``width``), or ``audio`` (unsigned 8-bit samples). ``prime``
+    is a file to learn from before anything else, which is worth most for short data of its kind; ``weights_sha256`` is
+    the hash of what it holds. All of these are part of the code: who decodes must use the same.
 
     Every number on the way is an integer, so the probabilities are the same on every machine: P(byte) is the product
     over its bits, the highest first, of p/65536 with an integer p in 1..65535, multiplied in this order in float64.
@@ -39,6 +35,7 @@ class ContextMix(Predictor, BlockCoder):
     memory_mb: int = 0
     mode: str = "general"
     width: int = 64
+    prime: FileName = ""
 
     name: ClassVar[str] = "cm"
     #: Another model gets another number, and an archive says which it was made with.
@@ -55,10 +52,19 @@ class ContextMix(Predictor, BlockCoder):
             raise UsageError(f"memory_mb must be from 1 to 2048, or 0 for the level's own, not {self.memory_mb}")
         if not 1 <= self.width <= 1 << 20:
             raise UsageError(f"width must be from 1 to {1 << 20}, not {self.width}")
+        if self.prime:
+            object.__setattr__(self, "weights_sha256", hashlib.sha256(read_file(self.prime)).hexdigest())
+
+    def _start(self) -> Start:
+        slots = 1 << (((self.memory_mb or MEMORY_MB[self.level]) * 65536).bit_length() - 1)
+        made = recipe(self.mode, self.level)
+        if self.prime:
+            return primed(made, self.width, slots, self.prime, self.weights_sha256)
+        return unprimed(made, self.width, slots)
 
     def session(self, contexts: Sequence[Symbols]) -> Session:
         """See :meth:`Predictor.session`."""
-        streams = [_Stream(self) for _ in contexts]
+        streams = [self._start().stream() for _ in contexts]
         for stream, context in zip(streams, contexts, strict=True):
             stream.read(byte_array(context))
         return _ContextMixSession(streams)
@@ -71,125 +77,28 @@ class ContextMix(Predictor, BlockCoder):
     ) -> list[FloatArray]:
         """See :meth:`Predictor.code_lengths`; one compiled loop a stream."""
         lengths: list[FloatArray] = []
+        start = self._start()
         for stream, context in zip(streams, [b""] * len(streams) if contexts is None else contexts, strict=True):
-            reader = _Stream(self)
-            reader.read(byte_array(context))
-            lengths.append(-numerics.log2(reader.score(byte_array(stream))))
+            with start.lent() as reader:
+                reader.read(byte_array(context))
+                lengths.append(-numerics.log2(reader.score(byte_array(stream))))
             if progress is not None:
                 progress(sum(map(len, lengths)), sum(map(len, streams)))
         return lengths
 
     def encode_block(self, data: bytes, done: Done | None = None) -> bytes:
         """See :meth:`BlockCoder.encode_block`. Nothing has more than two bytes of code a byte, and one."""
-        return _Stream(self).encode(np.frombuffer(data, dtype=np.uint8), done)
+        with self._start().lent() as stream:
+            return stream.encode(np.frombuffer(data, dtype=np.uint8), done)
 
     def decode_block(self, code: bytes, length: int, done: Done | None = None) -> bytes:
         """See :meth:`BlockCoder.decode_block`. Takes memory for the whole length at once."""
-        return _Stream(self).decode(np.frombuffer(code, dtype=np.uint8).copy(), length, done).tobytes()
-
-
-#: How often to say how far the work has come.
-_PIECE_BYTES = 1 << 16
-_NOTHING = np.zeros(1, dtype=np.uint8)
-_NO_SCORES = np.zeros(1)
-
-
-def _new_coder() -> npt.NDArray[np.int64]:
-    return np.array([0, 0xFFFFFFFF, 0, 0], dtype=np.int64)
-
-
-class _Stream:
-    """One model and what it has read."""
-
-    def __init__(self, settings: ContextMix | None) -> None:
-        if settings is None:
-            return
-        memory = settings.memory_mb or MEMORY_MB[settings.level]
-        self._max_slots = 1 << ((memory * 65536).bit_length() - 1)
-        self._model = model.start(recipe(settings.mode, settings.level), settings.width, self._max_slots)
-        self._buffer: _Bytes = np.zeros(0, dtype=np.uint8)
-        self._position = 0
-
-    def _run(
-        self, mode: int, count: int, coder: npt.NDArray[np.int64], code: _Bytes, scores: FloatArray, done: Done | None
-    ) -> bool:
-        """Go on by ``count`` bytes; False if ``code`` has become full before."""
-        stop = self._position + count
-        while self._position < stop:
-            limit = model.limit(self._model, self._max_slots)
-            if self._position == limit:
-                self._model = model.grown(self._model, self._max_slots)
-                continue
-            part = min(stop, limit, self._position + _PIECE_BYTES)
-            self._position = int(kernel.code(self._model, mode, self._buffer, part, coder, code, scores))
-            if done is not None:
-                done(self._position)
-            if self._position < part:
-                return False
-        return True
-
-    def _room(self, count: int) -> None:
-        """Make the buffer hold ``count`` bytes more."""
-        needed = self._position + count
-        if needed > MAX_LENGTH:
-            raise UsageError(f"a cm model reads at most {MAX_LENGTH} bytes; cut the data into blocks")
-        if needed > len(self._buffer):
-            larger = np.zeros(needed if self._position == 0 else max(needed, 2 * len(self._buffer)), dtype=np.uint8)
-            larger[: self._position] = self._buffer[: self._position]
-            self._buffer = larger
-
-    def read(self, symbols: _Bytes) -> None:
-        """Learn symbols ``(n,)``."""
-        self._room(len(symbols))
-        self._buffer[self._position : self._position + len(symbols)] = symbols
-        self._run(kernel.READ, len(symbols), _new_coder(), _NOTHING, _NO_SCORES, None)
-
-    def score(self, symbols: _Bytes) -> FloatArray:
-        """The probability each symbol had: float64 ``(n,)``."""
-        start = self._position
-        self._room(len(symbols))
-        self._buffer[start : start + len(symbols)] = symbols
-        scores = np.zeros(start + len(symbols))
-        self._run(kernel.SCORE, len(symbols), _new_coder(), _NOTHING, scores, None)
-        return scores[start:]
-
-    def encode(self, symbols: _Bytes, done: Done | None) -> bytes:
-        """The code of symbols ``(n,)``."""
-        coder = _new_coder()
-        self._room(len(symbols))
-        self._buffer[: len(symbols)] = symbols
-        code = np.zeros(len(symbols) // 2 + 64, dtype=np.uint8)
-        while not self._run(kernel.ENCODE, len(symbols) - self._position, coder, code, _NO_SCORES, done):
-            code = np.concatenate([code, np.zeros(len(code), dtype=np.uint8)])
-        # Missing bytes read as 0, so what is left of the interval needs one byte or none.
-        last = bytes([(int(coder[0]) >> 24) + 1]) if coder[0] else b""
-        return (code[: coder[3]].tobytes() + last).rstrip(b"\0") or b"\0"
-
-    def decode(self, code: _Bytes, length: int, done: Done | None) -> _Bytes:
-        """The ``length`` symbols that ``code`` stands for."""
-        self._room(length)
-        coder = _new_coder()
-        start = np.zeros(4, dtype=np.uint8)
-        start[: min(len(code), 4)] = code[:4]
-        coder[2:] = int.from_bytes(start.tobytes(), "big"), 4
-        self._run(kernel.DECODE, length, coder, code, _NO_SCORES, done)
-        return self._buffer[:length]
-
-    def distribution(self, out: FloatArray) -> None:
-        """Write P(next symbol) to ``out`` (256,)."""
-        kernel.distribution(self._model, out)
-
-    def fork(self) -> _Stream:
-        twin = _Stream(None)
-        twin._max_slots = self._max_slots
-        twin._model = model.copy(self._model)
-        twin._buffer = self._buffer.copy()
-        twin._position = self._position
-        return twin
+        with self._start().lent() as stream:
+            return stream.decode(np.frombuffer(code, dtype=np.uint8).copy(), length, done)
 
 
 class _ContextMixSession(Session):
-    def __init__(self, streams: list[_Stream]) -> None:
+    def __init__(self, streams: list[Stream]) -> None:
         self._streams = streams
 
     def probabilities(self) -> FloatArray:

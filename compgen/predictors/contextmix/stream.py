@@ -1,0 +1,169 @@
+"""One model and what it has read: reading, scoring, coding, branching off, and going back to where it started."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from compgen.errors import UsageError
+from compgen.interfaces import Done, FloatArray
+from compgen.predictors.contextmix import _kernel as kernel
+from compgen.predictors.contextmix import model
+from compgen.predictors.contextmix.snapshot import Snapshot, worth_sharing
+
+#: A model reads no more than this; longer data is cut into blocks.
+MAX_LENGTH = (1 << 31) - 1
+#: Bytes after which a stream has changed so many pages that are shared that it is better off with its own slots.
+SHARED_BYTES = 256
+#: How often to say how far the work has come.
+_PIECE_BYTES = 1 << 16
+#: A buffer with more room than that is given up when a stream goes back.
+_KEPT_BYTES = 1 << 20
+_NOTHING = np.zeros(1, dtype=np.uint8)
+_NO_SCORES = np.zeros(1)
+
+_Bytes = npt.NDArray[np.uint8]
+
+
+def _new_coder() -> npt.NDArray[np.int64]:
+    return np.array([0, 0xFFFFFFFF, 0, 0], dtype=np.int64)
+
+
+class Stream:
+    """A model, the bytes it has read, and where that began.
+
+    ``origin`` is a state that the stream was in; while the model's journal is complete, the stream can go back to it
+    (:meth:`rewind`) and can be copied by what has changed since (:meth:`fork`). A stream ``shares`` if its slots are a
+    private map of those of its origin.
+    """
+
+    def __init__(
+        self,
+        arrays: model.Arrays,
+        max_slots: int,
+        past: _Bytes,
+        origin: Snapshot | None = None,
+        shares: bool = False,
+    ) -> None:
+        self._model = arrays
+        self._max_slots = max_slots
+        self._buffer = past
+        self._position = self._start = int(arrays.registers[kernel.POSITION])
+        self._origin = origin
+        self._shares = shares
+
+    @property
+    def arrays(self) -> model.Arrays:
+        """The model as it is."""
+        return self._model
+
+    @property
+    def past(self) -> _Bytes:
+        """The bytes read."""
+        return self._buffer[: self._position]
+
+    def _run(
+        self, mode: int, count: int, coder: npt.NDArray[np.int64], code: _Bytes, scores: FloatArray, done: Done | None
+    ) -> bool:
+        """Go on by ``count`` bytes; False if ``code`` has become full before."""
+        stop = self._position + count
+        while self._position < stop:
+            limit = model.limit(self._model, self._max_slots)
+            if self._position == limit:
+                self._model = model.grown(self._model, self._max_slots)
+                self._origin = None
+                continue
+            part = min(stop, limit, self._position + _PIECE_BYTES)
+            if model.is_noting(self._model):
+                part = min(part, self._position + model.room_to_note(self._model))
+                if part == self._position:
+                    self._stop_noting()
+                    continue
+            self._position = int(kernel.code(self._model, mode, self._buffer, part, coder, code, scores))
+            if done is not None:
+                done(self._position - self._start)
+            if self._position < part:
+                return False
+        return True
+
+    def _stop_noting(self) -> None:
+        """The journal is full: so much changes that sharing does not pay any more."""
+        model.stop_noting(self._model)
+        if self._shares:
+            self._model = model.copy(self._model)
+            self._origin, self._shares = None, False
+
+    def _room(self, count: int) -> None:
+        """Make the buffer hold ``count`` bytes more."""
+        needed = self._position + count
+        if needed > MAX_LENGTH:
+            raise UsageError(f"a cm model reads at most {MAX_LENGTH} bytes; cut the data into blocks")
+        if needed > len(self._buffer):
+            larger = np.zeros(needed if self._position == 0 else max(needed, 2 * len(self._buffer)), dtype=np.uint8)
+            larger[: self._position] = self._buffer[: self._position]
+            self._buffer = larger
+
+    def _put(self, symbols: _Bytes) -> None:
+        """Lay symbols ``(n,)`` behind what has been read."""
+        self._room(len(symbols))
+        self._buffer[self._position : self._position + len(symbols)] = symbols
+
+    def read(self, symbols: _Bytes) -> None:
+        """Learn symbols ``(n,)``."""
+        self._put(symbols)
+        self._run(kernel.READ, len(symbols), _new_coder(), _NOTHING, _NO_SCORES, None)
+
+    def score(self, symbols: _Bytes) -> FloatArray:
+        """The probability each symbol had: float64 ``(n,)``."""
+        self._put(symbols)
+        scores = np.zeros(len(symbols))
+        self._run(kernel.SCORE, len(symbols), _new_coder(), _NOTHING, scores, None)
+        return scores
+
+    def encode(self, symbols: _Bytes, done: Done | None) -> bytes:
+        """The code of symbols ``(n,)``."""
+        coder = _new_coder()
+        self._put(symbols)
+        stop = self._position + len(symbols)
+        code = np.zeros(len(symbols) // 2 + 64, dtype=np.uint8)
+        while not self._run(kernel.ENCODE, stop - self._position, coder, code, _NO_SCORES, done):
+            code = np.concatenate([code, np.zeros(len(code), dtype=np.uint8)])
+        # Missing bytes read as 0, so what is left of the interval needs one byte or none.
+        last = bytes([(int(coder[0]) >> 24) + 1]) if coder[0] else b""
+        return (code[: coder[3]].tobytes() + last).rstrip(b"\0") or b"\0"
+
+    def decode(self, code: _Bytes, length: int, done: Done | None) -> bytes:
+        """The ``length`` symbols that ``code`` stands for."""
+        start = self._position
+        self._room(length)
+        coder = _new_coder()
+        first = np.zeros(4, dtype=np.uint8)
+        first[: min(len(code), 4)] = code[:4]
+        coder[2:] = int.from_bytes(first.tobytes(), "big"), 4
+        self._run(kernel.DECODE, length, coder, code, _NO_SCORES, done)
+        return self._buffer[start : self._position].tobytes()
+
+    def distribution(self, out: FloatArray) -> None:
+        """Write P(next symbol) to ``out`` (256,)."""
+        kernel.distribution(self._model, out)
+
+    def rewind(self) -> bool:
+        """Go back to the origin; False if the stream has none any more, as its model has grown."""
+        if self._origin is None:
+            return False
+        model.restore(self._model, self._origin.arrays)
+        self._position = int(self._model.registers[kernel.POSITION])
+        if len(self._buffer) > 2 * self._position + _KEPT_BYTES:
+            self._buffer = self.past.copy()
+        return True
+
+    def fork(self) -> Stream:
+        """An independent copy. Where the model is large, the two share what neither changes."""
+        past = self.past.copy()
+        if not worth_sharing(self._model):
+            return Stream(model.copy(self._model), self._max_slots, past)
+        if self._origin is None or not model.is_noting(self._model):
+            self._origin = Snapshot(self._model)
+            self._model = model.noting(self._model, SHARED_BYTES)
+        twin = model.branched(self._model, self._origin.slots())
+        return Stream(twin, self._max_slots, past, self._origin, shares=True)
