@@ -36,8 +36,9 @@ CONTEXTS, INPUTS, SETS, MEANS, KIND, WIDTH, SLOTS, HEADS, LINES, MINIMUM, MINIMU
 REFINING, FAR_SIGHTED = 13, 14
 #: m.registers, int64: what changes from byte to byte. MATCH, MATCH_LENGTH, and the same for the second match model;
 #: starts of this line and the one before; keys of the two probability maps; rates of
-#: learning; places in m.heads.
+#: learning (of weights, of histories, of the final maps); places in m.heads.
 POSITION, MATCH, MATCH_LENGTH, MATCH2, MATCH2_LENGTH, LINE, LINE2, KEY, KEY2, RATE, SHIFT, PLACE, PLACE2 = range(13)
+REFINE_SHIFT = 13
 #: m.words, uint64: the last eight bytes and the eight before; features; hashes of this word, of the two before, and of
 #: what has come since that is no word.
 RECENT, EARLIER, NEAR, FAR, WORD, WORD1, WORD2, GAP = range(8)
@@ -298,10 +299,11 @@ def _learn_weights(m, row, y):  # type: ignore[no-untyped-def]
 def _learn_maps(m, row, y):  # type: ignore[no-untyped-def]
     note = U(row * NOTES)
     if m.settings[REFINING]:
+        shift = m.registers[REFINE_SHIFT]
         for a in range(N_MAP, N_MAP2 + 1):
             at = U(m.notes[note + U(a)])
             v = I64(m.refined[at])
-            m.refined[at] = np.uint16(v + ((((y << 16) - y - v) + 32) >> 6))
+            m.refined[at] = np.uint16(v + (((y << 16) - y - v + (1 << (shift - 1))) >> shift))
     for which in range(2):
         cell = m.notes[note + U(N_MATCH + which)]
         if cell >= 0:
@@ -632,6 +634,7 @@ def _schedule(m):  # type: ignore[no-untyped-def]
     position = m.registers[POSITION]
     m.registers[RATE] = m.settings[SPEED] + m.settings[SPEED_START] * 2048 // (position + 2048)
     m.registers[SHIFT] = 7 + (position > 16384)
+    m.registers[REFINE_SHIFT] = 4 + (position > 8192) + (position > 262144)
 
 
 @_inlined

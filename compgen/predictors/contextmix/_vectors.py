@@ -16,6 +16,7 @@ LANES = 8
 _I32: Any = ir.IntType(32)
 _VECTOR: Any = ir.VectorType(_I32, LANES)
 _insert_function: Any = cgutils.get_or_insert_function
+_variable: Any = cgutils.alloca_once_value
 
 
 def _all(number: int) -> Any:
@@ -33,7 +34,7 @@ def _dot(typing, weights, w, inputs, start, count):  # type: ignore[no-untyped-d
     """Sum of ``weights[w + i] * inputs[start + i] >> 10`` over ``i < count``, a multiple of LANES."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        total = cgutils.alloca_once_value(builder, _all(0))
+        total = _variable(builder, _all(0))
         blocks = builder.udiv(arguments[4], ir.Constant(arguments[4].type, LANES))
         with cgutils.for_range(builder, blocks, intp=blocks.type) as loop:
             a = _place(context, builder, signature.args[0], arguments[0], arguments[1], loop.index)

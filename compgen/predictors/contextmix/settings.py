@@ -115,6 +115,11 @@ _TEXT3 = (
     Context("byte above, order 2", recent=_bytes(0, 1), near=_bytes(3)),
     Context("word, two words before", words="012"),
     Context("byte the short match expects, order 1", recent=_bytes(0), near=_bytes(5)),
+    Context("first byte of line, order 2", recent=_bytes(0, 1), near=_bytes(7)),
+    Context("word, bytes after the last two before", far=_bytes(2, 3), words="0"),
+    Context("kinds of the last eight bytes, order 2", recent=_bytes(0, 1), far=_bytes(4, 5)),
+    Context("word before, order 1", recent=_bytes(0), words="1"),
+    Context("bytes 1 and 3", recent=_bytes(0, 2)),
 )
 _TEXT3_SELECTORS = (
     *_TEXT2_SELECTORS,
@@ -161,7 +166,8 @@ def recipe(mode: str, level: int) -> Recipe:
     contexts, selectors = _TEXT[level]
     if level == 1:
         return Recipe(GENERAL, contexts, selectors, minimum=(NEVER, 6), refining=False)
-    return Recipe(GENERAL, contexts, selectors)
+    weight = 11000 if level == 2 else 7000
+    return Recipe(GENERAL, contexts, selectors, speed_start=3000, context_weight=weight)
 
 
 def recipes(contexts: tuple[Context, ...]) -> npt.NDArray[np.uint64]:
