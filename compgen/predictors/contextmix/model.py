@@ -27,7 +27,7 @@ class Arrays(NamedTuple):
     registers: npt.NDArray[np.int64]
     words: npt.NDArray[np.uint64]
     recipes: npt.NDArray[np.uint64]
-    selectors: npt.NDArray[np.int64]
+    selectors: npt.NDArray[np.uint64]
     #: uint8 (16 (slots + 4),): the slots and the empty one; and the same as uint64.
     table: npt.NDArray[np.uint8]
     pairs: npt.NDArray[np.uint64]
@@ -37,13 +37,13 @@ class Arrays(NamedTuple):
     bases: npt.NDArray[np.uint32]
     wanted: npt.NDArray[np.uint32]
     checks: npt.NDArray[np.uint8]
-    hashes: npt.NDArray[np.uint64]
+    hashes: npt.NDArray[np.uint32]
     #: uint32 (contexts * 256,): P(1) after each history, 32 bits.
     maps: npt.NDArray[np.uint32]
     #: int32 (rows * inputs,) and (256 * 8,): weights of the two layers, 65536 is 1.
     weights: npt.NDArray[np.int32]
     weights2: npt.NDArray[np.int32]
-    #: uint16 (lines * 32,): the final probability maps.
+    #: uint16 (lines * 16,): the final probability maps.
     refined: npt.NDArray[np.uint16]
     #: uint32 (2 * 64 * 2,): P(1) by match model, length, expected bit; 22 bits and a count.
     matched: npt.NDArray[np.uint32]
@@ -60,11 +60,11 @@ class Arrays(NamedTuple):
     taps: npt.NDArray[np.int64]
     linear: npt.NDArray[np.int64]
     around: npt.NDArray[np.int64]
-    #: int64 (16,): what the selectors chose for the two nibbles.
-    selected: npt.NDArray[np.int64]
+    #: uint64 (16,): what the selectors chose for the two nibbles.
+    selected: npt.NDArray[np.uint64]
     transitions: npt.NDArray[np.uint8]
-    stretch: npt.NDArray[np.int32]
-    squash: npt.NDArray[np.int32]
+    stretch: npt.NDArray[np.int16]
+    squash: npt.NDArray[np.uint16]
     reciprocals: npt.NDArray[np.int32]
 
 
@@ -93,17 +93,18 @@ def _aligned_copy(array: Any) -> Any:
     return twin
 
 
-def _selectors(recipe: Recipe) -> tuple[npt.NDArray[np.int64], int]:
+def _selectors(recipe: Recipe) -> tuple[npt.NDArray[np.uint64], int]:
     """The selectors as the kernel wants them, and the number of weight vectors.
 
-    Columns: word, shift, mask, vectors a value, first vector, masks of what is added (bits so far, number of the bit).
+    Eight numbers each: word, shift, mask, vectors a value, first vector, masks of what is added (bits so far, number
+    of the bit), nothing.
     """
     table, row = [], 0
     for s in recipe.selectors:
         stride = 0 if s.tree else 8 if s.bits else 1
-        table.append((s.source, s.shift, s.mask, stride, row, 255 if s.tree else 0, 7 if s.bits else 0))
+        table.append((s.source, s.shift, s.mask, stride, row, 255 if s.tree else 0, 7 if s.bits else 0, 0))
         row += s.rows
-    return np.array(table, dtype=np.int64), row
+    return np.array(table, dtype=np.uint64).reshape(-1), row
 
 
 def start(recipe: Recipe, width: int, max_slots: int) -> Arrays:
@@ -113,17 +114,18 @@ def start(recipe: Recipe, width: int, max_slots: int) -> Arrays:
     slots = min(FIRST_SLOTS, max_slots)
     selectors, rows = _selectors(recipe)
     settings = np.zeros(16, dtype=np.int64)
-    settings[: k.REFINING + 1] = (
-        n, inputs, len(selectors), recipe.means, recipe.kind, width, slots, slots // 4, slots // 4,
+    settings[: k.FAR_SIGHTED + 1] = (
+        n, inputs, len(recipe.selectors), recipe.means, recipe.kind, width, slots, slots // 4, slots // 4,
         *recipe.minimum, recipe.speed, recipe.speed_start, recipe.refining,
+        len(recipe.selectors) > 1,
     )  # fmt: skip
     weights = _aligned(rows * inputs, np.int32)
     weights.reshape(rows, inputs)[:, :n] = recipe.context_weight
     weights.reshape(rows, inputs)[:, n + 5 : n + 5 + recipe.means] = recipe.mean_weight
     weights2 = _aligned(256 * 8, np.int32)
-    weights2.reshape(256, 8)[:, : len(selectors)] = 65536 // len(selectors)
-    refined = _aligned(slots // 4 * k.LINE_SIZE, np.uint16)
-    refined.reshape(-1, k.LINE_SIZE)[:, :25] = tables.squash()[np.minimum(np.arange(25) * 256, 6143)]
+    weights2.reshape(256, 8)[:, : len(recipe.selectors)] = 65536 // len(recipe.selectors)
+    refined = _aligned(slots // 4 * k.POINTS, np.uint16)
+    refined.reshape(-1, k.POINTS)[:] = tables.squash()[np.arange(k.POINTS) * 256 + tables.SQUASH_LIMIT - 1920]
     table = _aligned(16 * (slots + 4), np.uint8)
     return Arrays(
         settings=settings,
@@ -137,7 +139,7 @@ def start(recipe: Recipe, width: int, max_slots: int) -> Arrays:
         bases=np.zeros(3 * n, dtype=np.uint32),
         wanted=np.zeros(3 * n, dtype=np.uint32),
         checks=np.zeros(3 * n, dtype=np.uint8),
-        hashes=np.zeros(n, dtype=np.uint64),
+        hashes=np.zeros(n, dtype=np.uint32),
         maps=np.tile(tables.first_guesses(), n),
         weights=weights,
         weights2=weights2,
@@ -154,10 +156,10 @@ def start(recipe: Recipe, width: int, max_slots: int) -> Arrays:
         taps=np.zeros(k.TAPS, dtype=np.int64),
         linear=np.zeros(2 * k.TAPS, dtype=np.int64),
         around=np.zeros(8, dtype=np.int64),
-        selected=np.zeros(16, dtype=np.int64),
+        selected=np.zeros(16, dtype=np.uint64),
         transitions=tables.transitions(),
-        stretch=tables.stretch(),
-        squash=tables.squash(),
+        stretch=tables.stretch().astype(np.int16),  # as small as they can be, for the cache's sake
+        squash=tables.squash().astype(np.uint16),
         reciprocals=tables.reciprocals(),
     )
 
@@ -172,7 +174,7 @@ def grown(m: Arrays, max_slots: int) -> Arrays:
     settings[k.LINES] = min(slots // 4, MAX_LINES)
     table = _aligned(16 * (slots + 4), np.uint8)
     table[: 16 * slots].reshape(-1, 16 * old)[:] = m.table[: 16 * old]
-    refined = _aligned(int(settings[k.LINES]) * k.LINE_SIZE, np.uint16)
+    refined = _aligned(int(settings[k.LINES]) * k.POINTS, np.uint16)
     refined.reshape(-1, len(m.refined))[:] = m.refined
     heads = np.tile(m.heads.reshape(2, 1, -1), (1, int(settings[k.HEADS] // m.settings[k.HEADS]), 1)).reshape(-1)
     bases = np.where(m.bases == 16 * old, 16 * slots, m.bases).astype(np.uint32)

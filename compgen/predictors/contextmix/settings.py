@@ -25,7 +25,7 @@ class Context:
 
     def recipe(self, seed: int) -> list[int]:
         """The row of numbers by which the kernel hashes it."""
-        words = [_ODD[i] if letter in self.words else 0 for i, letter in enumerate("012g")]
+        words = [_MASK if letter in self.words else 0 for letter in "012g"]
         return [self.recent, self.near, self.far, *words, (seed + 1) * _ODD[0] & _MASK]
 
 
@@ -95,6 +95,8 @@ _TEXT2 = (
     _order(6),
     Context("word, word before, order 1", recent=_bytes(0), words="01"),
     Context("word, first byte of line", near=_bytes(7), words="0"),
+    _order(8),
+    Context("word, word before the last, order 1", recent=_bytes(0), words="02"),
     Context("byte the long match expects, order 1", recent=_bytes(0), near=_bytes(0, 1)),
     Context("bytes after the last two before, order 1", recent=_bytes(0), far=_bytes(2, 3)),
     Context("kinds of the last 16 bytes, order 1", recent=_bytes(0), far=_bytes(4, 5, 6, 7)),
@@ -110,13 +112,16 @@ _TEXT3 = (
     Context("bytes after the last one before, order 1", recent=_bytes(0), far=_bytes(0, 1)),
     _order(1),
     _order(5),
-    _order(8),
     Context("bytes 2-3", recent=_bytes(1, 2)),
     Context("bytes 2-4", recent=_bytes(1, 2, 3)),
     Context("byte above, order 2", recent=_bytes(0, 1), near=_bytes(3)),
-    Context("word, word before the last", words="02"),
     Context("word, two words before", words="012"),
     Context("byte the short match expects, order 1", recent=_bytes(0), near=_bytes(5)),
+    Context("first byte of line, order 2", recent=_bytes(0, 1), near=_bytes(7)),
+    Context("word, bytes after the last two before", far=_bytes(2, 3), words="0"),
+    Context("kinds of the last eight bytes, order 2", recent=_bytes(0, 1), far=_bytes(4, 5)),
+    Context("word before, order 1", recent=_bytes(0), words="1"),
+    Context("bytes 1 and 3", recent=_bytes(0, 2)),
 )
 _TEXT3_SELECTORS = (
     *_TEXT2_SELECTORS,
@@ -172,9 +177,11 @@ def recipe(mode: str, level: int) -> Recipe:
     contexts, selectors = _TEXT[level]
     if level == 1:
         return Recipe(GENERAL, contexts, selectors, minimum=(NEVER, 6), refining=False)
-    return Recipe(GENERAL, contexts, selectors)
+    weight = 11000 if level == 2 else 7000
+    return Recipe(GENERAL, contexts, selectors, speed_start=3000, context_weight=weight)
 
 
 def recipes(contexts: tuple[Context, ...]) -> npt.NDArray[np.uint64]:
-    """uint64 ``(contexts, 8)``."""
-    return np.array([context.recipe(seed) for seed, context in enumerate(contexts)], dtype=np.uint64)
+    """uint64 ``(8, contexts)``."""
+    rows = np.array([context.recipe(seed) for seed, context in enumerate(contexts)], dtype=np.uint64)
+    return np.ascontiguousarray(rows.T)

@@ -19,6 +19,7 @@ from compgen.errors import MissingExtraError, UsageError
 from compgen.interfaces import (
     BlockCoder,
     Done,
+    FileName,
     FloatArray,
     IntArray,
     Predictor,
@@ -97,7 +98,7 @@ class Transformer(Predictor, BlockCoder):
       not change the numbers and are not part of the spec.
     """
 
-    file: str = ""
+    file: FileName = ""
     size: str = ""
     streams: int = 0
     backend: str = dataclasses.field(default="numpy", compare=False)
