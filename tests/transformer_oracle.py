@@ -20,7 +20,7 @@ def clipped(value: int, limit: int) -> int:
     return max(-limit, min(limit, value))
 
 
-def unit(values: list[int], epsilon: int, scale: float) -> list[int]:
+def unit(values: list[int], epsilon: float, scale: float) -> list[int]:
     factor = scale / math.sqrt(float(sum(v * v for v in values) + epsilon))
     return [clipped(math.floor(v * factor + 0.5), 32767) for v in values]
 
@@ -43,8 +43,9 @@ def probabilities(weights: Weights, symbols: list[int]) -> list[list[float]]:
     config = weights.config
     tensors = {name: tensor.tolist() for name, tensor in weights.tensors.items()}
     width, head = config.width, config.head
-    stream_scale, epsilon = math.sqrt(width) * 1024.0, width << 4
-    head_scale, head_epsilon = math.sqrt(head) * 1024.0, head << 4
+    bits = weights.bits
+    stream_scale, epsilon = math.sqrt(width) * 1024.0, width * 4.0 ** bits["residual"] / 65536
+    head_scale = math.sqrt(head) * 1024.0
     embedded = [tensors["embedding"][s] for s in symbols]
     stream = [list(row) for row in embedded]
 
@@ -56,10 +57,10 @@ def probabilities(weights: Weights, symbols: list[int]) -> list[list[float]]:
             for t in range(len(stream))
         ]
 
-    def add(name: str, rows: list[list[int]], bits: int) -> None:
+    def add(name: str, rows: list[list[int]], fraction: int) -> None:
         for x, row in zip(stream, rows, strict=True):
             for i, total in enumerate(product(tensors[name], row)):
-                x[i] = clipped(x[i] + shifted(total, bits + weights.bits[name] - 10), 1 << 21)
+                x[i] = clipped(x[i] + shifted(total, fraction + bits[name] - bits["residual"]), 1 << 21)
 
     for layer in range(config.layers):
         name = f"layers.{layer}."
@@ -68,7 +69,9 @@ def probabilities(weights: Weights, symbols: list[int]) -> list[list[float]]:
                 total = x[i] * tensors[name + "keep"][i] + e[i] * tensors[name + "again"][i]
                 x[i] = clipped(shifted(total, 12), 1 << 21)
         sums = [product(tensors[name + "qkv"], h) for h in convolved(name + "near")]
-        qkv = [[clipped(shifted(v, weights.bits[name + "qkv"]), 32767) for v in row] for row in sums]
+        down = 10 + bits[name + "qkv"] - bits[name + "heads"]
+        qkv = [[clipped(shifted(v, down), 32767) for v in row] for row in sums]
+        head_epsilon = head * 4.0 ** bits[name + "heads"] / 65536
         attended: list[list[int]] = [[] for _ in stream]
         for h, exponent in enumerate(config.slope_exponents(layer)):
             sharpness = tensors[name + "sharpness"][h] * 2.0**-12 * head_scale
@@ -83,15 +86,17 @@ def probabilities(weights: Weights, symbols: list[int]) -> list[list[float]]:
                 for c in range(head):
                     total = sum(share * values[j][c] for share, j in zip(shares, seen, strict=True))
                     attended[t].append(clipped(math.floor(float(total) / float(sum(shares)) + 0.5), 32767))
-        add(name + "out", attended, 10)
+        add(name + "out", attended, bits[name + "heads"])
         up = [product(tensors[name + "up"], h) for h in convolved(name + "near_mlp")]
-        hidden = [[max(0, min(32767, shifted(v, weights.bits[name + "up"]))) for v in row] for row in up]
-        add(name + "down", [[min(32767, shifted(v * v, 15)) for v in row] for row in hidden], 5)
+        relu = (15 + bits[name + "hidden"]) // 2
+        hidden = [[max(0, min(32767, shifted(v, 10 + bits[name + "up"] - relu))) for v in row] for row in up]
+        squares = [[min(32767, shifted(v * v, 2 * relu - bits[name + "hidden"])) for v in row] for row in hidden]
+        add(name + "down", squares, bits[name + "hidden"])
 
     result = []
     for x in stream:
         sums = product(tensors["unembedding"], unit(x, epsilon, stream_scale))
-        logits = [shifted(v, weights.bits["unembedding"]) for v in sums]
+        logits = [shifted(v, bits["unembedding"]) for v in sums]
         shares = [max(1, power(max(logits) - logit, 40)) for logit in logits]
         result.append([float(share) / float(sum(shares)) for share in shares])
     return result

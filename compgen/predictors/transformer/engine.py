@@ -22,7 +22,7 @@ PIECE, QUERIES = 512, 128
 #: Up to this many rows a product reads 16-bit weights in a loop of its own instead of 64-bit ones in BLAS.
 FEW = 4
 LIMIT, RESIDUAL_LIMIT = float(fixed.ACTIVATION_LIMIT), 2.0**fixed.RESIDUAL_LIMIT
-FACTOR_SCALE, SQUARE_SCALE = 2.0**-fixed.FACTOR, 2.0 ** (fixed.HIDDEN - 2 * fixed.ACTIVATION)
+FACTOR_SCALE = 2.0**-fixed.FACTOR
 
 Int16Array = npt.NDArray[np.int16]
 
@@ -61,9 +61,14 @@ class Layer:
         root = np.sqrt(np.float64(config.head)) * 2.0**fixed.ACTIVATION
         self.scales = np.append(sharpness * 2.0**-fixed.SHARPNESS * root, root)
         #: Of the sums of the four products and of squares, to what they become.
-        self.qkv_scale, self.up_scale = 2.0**-self.qkv.bits, 2.0**-self.up.bits
-        self.out_scale = 2.0 ** (fixed.RESIDUAL - fixed.ACTIVATION - self.out.bits)
-        self.down_scale = 2.0 ** (fixed.RESIDUAL - fixed.HIDDEN - self.down.bits)
+        residual, heads, hidden = (weights.bits[key] for key in ("residual", name + "heads", name + "hidden"))
+        relu = fixed.relu_bits(hidden)
+        self.qkv_scale = 2.0 ** (heads - fixed.ACTIVATION - self.qkv.bits)
+        self.out_scale = 2.0 ** (residual - heads - self.out.bits)
+        self.up_scale = 2.0 ** (relu - fixed.ACTIVATION - self.up.bits)
+        self.square_scale = 2.0 ** (hidden - 2 * relu)
+        self.down_scale = 2.0 ** (residual - hidden - self.down.bits)
+        self.epsilon = float(config.head) * 2.0 ** (2 * heads - fixed.EPSILON_BITS)
 
     def arrays(self, table: IntArray) -> tuple[npt.NDArray[np.generic], ...]:
         """As :func:`~._kernel.step` takes them."""
@@ -73,7 +78,7 @@ class Layer:
     def step_scales(self, norm: float) -> tuple[float, ...]:
         """As :func:`~._kernel.step` takes them."""
         return (
-            FACTOR_SCALE, norm, self.qkv_scale, self.out_scale, self.up_scale, SQUARE_SCALE, self.down_scale
+            FACTOR_SCALE, norm, self.qkv_scale, self.out_scale, self.up_scale, self.square_scale, self.down_scale
         )  # fmt: skip
 
 
@@ -137,8 +142,7 @@ class Engine:
         self._layers = [Layer(weights, index) for index in range(config.layers)]
         self._attention_table = fixed.powers_table(fixed.ATTENTION).astype(np.int64)
         self._output_table = fixed.powers_table(fixed.OUTPUT).astype(np.int64)
-        self._epsilon = float(config.width << (2 * fixed.RESIDUAL - fixed.EPSILON_BITS))
-        self._head_epsilon = float(config.head << (2 * fixed.ACTIVATION - fixed.EPSILON_BITS))
+        self._epsilon = float(config.width) * 2.0 ** (2 * weights.bits["residual"] - fixed.EPSILON_BITS)
         self._scale = float(np.sqrt(np.float64(config.width))) * 2.0**fixed.ACTIVATION
 
     def start(self, streams: int) -> list[LayerCache]:
@@ -188,14 +192,14 @@ class Engine:
         kernel.add(x, layer.out(self._attention(h, layer, cache)), layer.out_scale, RESIDUAL_LIMIT)
         self._convolve(x, layer.near_mlp, cache.tail_mlp, h)
         hidden = layer.up(h.reshape(x.shape))
-        kernel.square_positive(hidden, layer.up_scale, SQUARE_SCALE, LIMIT)
+        kernel.square_positive(hidden, layer.up_scale, layer.square_scale, LIMIT)
         kernel.add(x, layer.down(hidden), layer.down_scale, RESIDUAL_LIMIT)
 
     def _step(self, x: FloatArray, embedded: FloatArray, layer: Layer, cache: LayerCache) -> None:
         """One position of a few streams, in one compiled call; x and embedded ``(streams, width)``."""
         kernel.step(
             x, embedded, layer.arrays(self._attention_table), layer.step_scales(self._scale),
-            (self._epsilon, self._head_epsilon), (LIMIT, RESIDUAL_LIMIT),
+            (self._epsilon, layer.epsilon), (LIMIT, RESIDUAL_LIMIT),
             cache.keys, cache.values, cache.lengths, layer.window, cache.tail, cache.tail_mlp,
         )  # fmt: skip
 
@@ -210,7 +214,7 @@ class Engine:
         sums = layer.qkv(h.reshape(-1, width)).reshape(streams, positions, 3 * width)
         queries = np.empty((streams, self.config.heads, positions, self.config.head))
         kernel.split_heads(
-            sums, layer.qkv_scale, self._head_epsilon, layer.scales, LIMIT,
+            sums, layer.qkv_scale, layer.epsilon, layer.scales, LIMIT,
             cache.lengths, queries, cache.keys, cache.values,
         )  # fmt: skip
         out = np.empty((streams, positions, width))

@@ -1,4 +1,4 @@
-"""From the float network to fixed point."""
+"""From the float network to fixed point, and back."""
 
 from __future__ import annotations
 
@@ -6,24 +6,33 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from compgen.predictors.transformer import fixed
 from compgen.predictors.transformer.network import Network, rms_norm
-from compgen.predictors.transformer.weights import IntTensor, is_matrix
+from compgen.predictors.transformer.weights import IntTensor, Weights, is_matrix
 
 LOG2_E = 1.4426950408889634
 
 
-def to_fixed(network: Network) -> tuple[dict[str, IntTensor], dict[str, int]]:
-    """The network's integers by name, and the fraction bits of its matrices."""
+def fixed_name(name: str) -> str:
+    """What a parameter of the network is called in a weight file."""
+    return name.replace(".attention.", ".").replace(".mlp.", ".").removesuffix(".taps")
+
+
+def to_fixed(network: Network, sample: torch.Tensor) -> tuple[dict[str, IntTensor], dict[str, int]]:
+    """The network's integers by name, and the fraction bits of matrices and activations.
+
+    ``sample``, symbols ``(batch, positions)``, shows how large activations become; they get room for twice that.
+    """
     tensors: dict[str, IntTensor] = {}
-    bits: dict[str, int] = {}
+    bits = _activation_bits(network, sample)
     for name, parameter in network.named_parameters():
-        key = name.replace(".attention.", ".").replace(".mlp.", ".").removesuffix(".taps")
+        key = fixed_name(name)
         value: npt.NDArray[Any] = parameter.detach().double().cpu().numpy()
         if key == "embedding":
             value = rms_norm(parameter.detach().double()).cpu().numpy()
-            tensors[key] = fixed.rounded(value, fixed.RESIDUAL, (1 << fixed.RESIDUAL_LIMIT) - 1)
+            tensors[key] = fixed.rounded(value, bits["residual"], (1 << fixed.RESIDUAL_LIMIT) - 1)
         elif is_matrix(key):
             value = value * LOG2_E if key == "unembedding" else value
             bits[key] = fixed.weight_bits(value)
@@ -33,3 +42,38 @@ def to_fixed(network: Network) -> tuple[dict[str, IntTensor], dict[str, int]]:
         else:
             tensors[key] = fixed.rounded(value, fixed.FACTOR, 32767)
     return tensors, bits
+
+
+@torch.no_grad()
+def _activation_bits(network: Network, sample: torch.Tensor) -> dict[str, int]:
+    highest: dict[str, float] = {}
+
+    def watch(name: str, values: torch.Tensor) -> None:
+        highest[name] = max(highest.get(name, 0.0), float(values.abs().max()))
+
+    network.watch = watch
+    try:
+        network(sample.to(network.embedding.device))
+    finally:
+        network.watch = None
+    return {
+        name: fixed.range_bits(value, fixed.RESIDUAL_LIMIT if name == "residual" else 15)
+        for name, value in highest.items()
+    }
+
+
+def to_float(weights: Weights) -> Network:
+    """The float network with these weights: to compare with, or to train further."""
+    network = Network(weights.config)
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            key = fixed_name(name)
+            value = torch.tensor(np.asarray(weights.tensors[key], np.float64))
+            if key == "embedding":
+                value = value * 2.0 ** -weights.bits["residual"]
+            elif is_matrix(key):
+                value = value * 2.0 ** -weights.bits[key] / (LOG2_E if key == "unembedding" else 1.0)
+            else:
+                value = value * 2.0 ** -(fixed.SHARPNESS if key.endswith("sharpness") else fixed.FACTOR)
+            parameter.copy_(value)
+    return network

@@ -5,9 +5,9 @@ as every sum stays below 2**53 (below 2**31, in fact, see :func:`weight_bits`), 
 are exact, in any order, in any blocking, on any device. Between products stand only +, -, *, /, sqrt and floor on
 float64, one correctly rounded IEEE 754 operation each, and a table of 2**-f. Rounding is floor(x + 1/2) throughout.
 
-    residual stream      RESIDUAL fraction bits, within +-2**RESIDUAL_LIMIT
-    activations          ACTIVATION fraction bits, 16 bits with sign: they enter matrix products
-    squared ReLUs        HIDDEN fraction bits, 15 bits
+    activations          16 bits with sign: they enter matrix products. After a norm ACTIVATION fraction bits;
+                         queries, keys and values before it, and squared ReLUs, as many as their range leaves
+    residual stream      within +-2**RESIDUAL_LIMIT, as many fraction bits as its range leaves
     weights              16 bits with sign, fraction bits by matrix
     scores, in bits      2 * ACTIVATION fraction bits; the table has TABLE bits of that
     attention            2**ATTENTION times 2**(score - highest score), truncated; probabilities: 2**OUTPUT times
@@ -26,9 +26,8 @@ from compgen.numerics import FloatArray
 #: Changes with any change of the numbers that come out.
 ARITHMETIC = "transformer fixed point 1"
 
-RESIDUAL, RESIDUAL_LIMIT = 10, 21
+RESIDUAL_LIMIT = 21
 ACTIVATION, ACTIVATION_LIMIT = 10, 32767
-HIDDEN = 5
 #: Fraction bits of the convolutions' taps and of the residual stream's factors, both within 16 bits with sign.
 FACTOR = 12
 #: Fraction bits of the attention's sharpness.
@@ -55,6 +54,17 @@ def weight_bits(matrix: npt.NDArray[np.floating]) -> int:
         if most * scaled < 32767 and rows * scaled + matrix.shape[1] / 2 < ROW_LIMIT:
             return bits
     raise ValueError("weights beyond any use")
+
+
+def range_bits(highest: float, limit_bits: int) -> int:
+    """The fraction bits at which twice ``highest`` fits ``limit_bits``: from 0 to 10."""
+    bits = limit_bits - 1 - int(np.ceil(np.log2(max(highest, 1e-9))))
+    return min(max(bits, 0), 10)
+
+
+def relu_bits(hidden_bits: int) -> int:
+    """Fraction bits of a ReLU whose square, with ``hidden_bits``, just fits 15 bits."""
+    return (15 + hidden_bits) // 2
 
 
 def rounded(x: npt.NDArray[np.floating], bits: int, limit: int) -> npt.NDArray[np.int64]:

@@ -8,6 +8,9 @@ fixed-point arithmetic can follow exactly: see ``fixed.py``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -16,6 +19,8 @@ from compgen.predictors.transformer.config import TAPS, Config
 
 #: Below this a mean square is taken as nothing.
 EPSILON = 2.0**-16
+#: Takes the name of activations, and them.
+Watch = Callable[[str, Tensor], None]
 LN2 = 0.6931471805599453
 #: Queries that attend together.
 QUERIES = 128
@@ -58,10 +63,13 @@ class Attention(nn.Module):
         #: Bits a unit of the normalised product is worth, each head.
         self.sharpness = nn.Parameter(torch.full((config.heads,), 1.4427 * config.head**-0.5 * 1.5))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, watch: Watch | None = None) -> Tensor:
         """``(batch, positions, width)`` to the same."""
         batch, positions, width = x.shape
-        q, k, v = F.linear(x, self.qkv).view(batch, positions, 3, self.heads, self.head).permute(2, 0, 3, 1, 4)
+        qkv = F.linear(x, self.qkv)
+        if watch is not None:
+            watch("heads", qkv)
+        q, k, v = qkv.view(batch, positions, 3, self.heads, self.head).permute(2, 0, 3, 1, 4)
         q, k = rms_norm(q) * (self.sharpness * LN2)[:, None, None], rms_norm(k)
         y = torch.cat([self._attend(q, k, v, start) for start in range(0, positions, QUERIES)], dim=2)
         return F.linear(y.transpose(1, 2).reshape(batch, positions, width), self.out)
@@ -87,9 +95,12 @@ class Mlp(nn.Module):
         self.up = nn.Parameter(torch.randn(config.hidden, config.width) * config.width**-0.5)
         self.down = nn.Parameter(torch.zeros(config.width, config.hidden))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, watch: Watch | None = None) -> Tensor:
         """``(..., width)`` to the same."""
-        return F.linear(F.relu(F.linear(x, self.up)).square(), self.down)
+        hidden = F.relu(F.linear(x, self.up)).square()
+        if watch is not None:
+            watch("hidden", hidden)
+        return F.linear(hidden, self.down)
 
 
 class Layer(nn.Module):
@@ -105,12 +116,19 @@ class Layer(nn.Module):
         self.keep = nn.Parameter(torch.ones(config.width))
         self.again = nn.Parameter(torch.zeros(config.width))
 
-    def forward(self, x: Tensor, embedded: Tensor) -> Tensor:
+    def forward(self, x: Tensor, embedded: Tensor, watch: Watch | None = None) -> Tensor:
         """Residual stream and embedding, ``(batch, positions, width)``."""
         x = x * self.keep + embedded * self.again
-        x = x + self.attention(self.near(rms_norm(x)))
-        changed: Tensor = x + self.mlp(self.near_mlp(rms_norm(x)))
+        x = x + self.attention(self.near(rms_norm(x)), watch)
+        changed: Tensor = x + self.mlp(self.near_mlp(rms_norm(x)), watch)
+        if watch is not None:
+            watch("residual", x)
+            watch("residual", changed)
         return changed
+
+
+def _in_layer(watch: Watch, index: int, name: str, values: Tensor) -> None:
+    watch(name if name == "residual" else f"layers.{index}.{name}", values)
 
 
 class Network(nn.Module):
@@ -122,6 +140,8 @@ class Network(nn.Module):
         self.embedding = nn.Parameter(torch.randn(config.vocabulary + 1, config.width))
         self.layers = nn.ModuleList(Layer(config, layer) for layer in range(config.layers))
         self.unembedding = nn.Parameter(torch.zeros(config.vocabulary, config.width))
+        #: Is shown activations by name where it is set: how large they become decides on their fixed point.
+        self.watch: Watch | None = None
 
     def forward(self, symbols: Tensor) -> Tensor:
         """Symbols ``(batch, positions)`` to logits in nats ``(batch, positions, vocabulary)`` for these positions."""
@@ -129,8 +149,8 @@ class Network(nn.Module):
         before = torch.cat([start, symbols[:, :-1]], dim=1)
         embedded = rms_norm(F.embedding(before, self.embedding))
         x = embedded
-        for layer in self.layers:
-            x = layer(x, embedded)
+        for index, layer in enumerate(self.layers):
+            x = layer(x, embedded, None if self.watch is None else partial(_in_layer, self.watch, index))
         return F.linear(rms_norm(x), self.unembedding)
 
     def code_lengths(self, symbols: Tensor) -> Tensor:

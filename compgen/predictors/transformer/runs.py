@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from compgen.errors import MissingExtraError, UsageError
 from compgen.predictors.transformer import weights
 from compgen.predictors.transformer.export import to_fixed
@@ -80,10 +82,12 @@ def run(
 
 def export(trainer: Trainer, path: Path, held_out: Rates, card: dict[str, Any] | None = None) -> None:
     """Write the weights in fixed point, with what they were made from."""
-    tensors, bits = to_fixed(trainer.network)
+    recipe = trainer.recipe
+    sample = torch.from_numpy(trainer.corpus.batch(recipe.steps, 16, recipe.context))
+    tensors, bits = to_fixed(trainer.network, sample)
     about = {
         **(card or {}),
-        "recipe": dataclasses.asdict(trainer.recipe),
+        "recipe": dataclasses.asdict(recipe),
         "steps": trainer.step,
         "parameters": trainer.network.config.parameters,
         "held_out_bits_per_symbol": {name: round(rate, 4) for name, rate in held_out.items()},

@@ -154,11 +154,14 @@ class TorchEngine:
             mixed = x * self._tensors[name + "keep"] + embedded * self._tensors[name + "again"]
             x = _rounded(mixed * 2.0**-fixed.FACTOR, RESIDUAL_LIMIT)
             h, cache.tail = self._convolve(x, name + "near", cache.tail)
-            x = self._add(x, self._attention(h, layer, cache), name + "out", fixed.ACTIVATION)
+            x = self._add(x, self._attention(h, layer, cache), name + "out", self._bits[name + "heads"])
             h, cache.tail_mlp = self._convolve(x, name + "near_mlp", cache.tail_mlp)
-            hidden = _rounded(self._product(h, name + "up") * 2.0 ** -self._bits[name + "up"], LIMIT).clamp_(min=0.0)
-            squares = _rounded(hidden * hidden * 2.0 ** (fixed.HIDDEN - 2 * fixed.ACTIVATION), LIMIT)
-            x = self._add(x, squares, name + "down", fixed.HIDDEN)
+            bits = self._bits[name + "hidden"]
+            relu_bits = fixed.relu_bits(bits)
+            scale = 2.0 ** (relu_bits - fixed.ACTIVATION - self._bits[name + "up"])
+            hidden = _rounded(self._product(h, name + "up") * scale, LIMIT).clamp_(min=0.0)
+            squares = _rounded(hidden * hidden * 2.0 ** (bits - 2 * relu_bits), LIMIT)
+            x = self._add(x, squares, name + "down", bits)
         logits = self._product(self._normalise(x), "unembedding")
         logits = torch.floor(logits * 2.0 ** (fixed.TABLE - fixed.ACTIVATION - self._bits["unembedding"]) + 0.5).long()
         below = logits.amax(-1, keepdim=True) - logits
@@ -169,11 +172,11 @@ class TorchEngine:
         return rows @ self._tensors[name].T
 
     def _add(self, x: Tensor, rows: Tensor, name: str, bits: int) -> Tensor:
-        shifted = self._product(rows, name) * 2.0 ** (fixed.RESIDUAL - bits - self._bits[name])
+        shifted = self._product(rows, name) * 2.0 ** (self._bits["residual"] - bits - self._bits[name])
         return (x + torch.floor(shifted + 0.5)).clamp_(-RESIDUAL_LIMIT, RESIDUAL_LIMIT)
 
     def _normalise(self, x: Tensor) -> Tensor:
-        epsilon = float(self.config.width << (2 * fixed.RESIDUAL - fixed.EPSILON_BITS))
+        epsilon = float(self.config.width) * 2.0 ** (2 * self._bits["residual"] - fixed.EPSILON_BITS)
         return _unit(x, epsilon, self._scale)
 
     def _convolve(self, x: Tensor, name: str, tail: Tensor) -> tuple[Tensor, Tensor]:
@@ -188,9 +191,10 @@ class TorchEngine:
     def _attention(self, h: Tensor, layer: int, cache: TorchCache) -> Tensor:
         streams, positions, width = h.shape
         name = f"layers.{layer}.qkv"
-        sums = _rounded(self._product(h, name) * 2.0 ** -self._bits[name], LIMIT)
+        bits = self._bits[f"layers.{layer}.heads"]
+        sums = _rounded(self._product(h, name) * 2.0 ** (bits - fixed.ACTIVATION - self._bits[name]), LIMIT)
         parts = sums.view(streams, positions, 3, self.config.heads, self.config.head).permute(2, 0, 3, 1, 4)
-        epsilon = float(self.config.head << (2 * fixed.ACTIVATION - fixed.EPSILON_BITS))
+        epsilon = float(self.config.head) * 2.0 ** (2 * bits - fixed.EPSILON_BITS)
         queries = _unit(parts[0], epsilon, self._query_scales[layer][:, None, None])
         first = cache.append(_unit(parts[1], epsilon, self._key_scale), parts[2])
         pieces = [

@@ -25,12 +25,16 @@ IntTensor = npt.NDArray[np.integer]
 _TYPES: dict[str, np.dtype[Any]] = {"I16": np.dtype("<i2"), "I32": np.dtype("<i4")}
 _NAMES = {dtype: name for name, dtype in _TYPES.items()}
 _MATRICES = ("qkv", "out", "up", "down")
+#: Fraction bits of a layer's activations: queries, keys and values; squared ReLUs.
+_ACTIVATIONS = ("heads", "hidden")
 _MAX_HEADER = 1 << 20
 
 
 @dataclass(frozen=True)
 class Weights:
-    """The integers of a transformer by name, the fraction bits of its matrices, and where they are from."""
+    """The integers of a transformer by name, where they are from, and fraction bits: of each matrix, of the
+    ``residual`` stream, and of each layer's ``heads`` and ``hidden`` activations.
+    """
 
     config: Config
     tensors: Mapping[str, IntTensor]
@@ -142,6 +146,10 @@ def _tensor(entry: Mapping[str, Any], shape: tuple[int, ...], data: bytes) -> In
 
 def _check_bounds(tensors: Mapping[str, IntTensor], bits: Mapping[str, int]) -> None:
     """What exactness rests on: no sum of products may overflow."""
+    layers = sum(key.endswith(".qkv") for key in tensors)
+    for key in ["residual", *(f"layers.{layer}.{part}" for layer in range(layers) for part in _ACTIVATIONS)]:
+        if not 0 <= bits[key] <= 10:
+            raise ValueError(f"{key} cannot have {bits[key]} fraction bits")
     for key, tensor in tensors.items():
         values = np.abs(tensor.astype(np.int64))
         if is_matrix(key) and (values.sum(axis=1).max() > fixed.ROW_LIMIT or not -16 <= bits[key] <= 24):

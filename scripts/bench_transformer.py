@@ -1,0 +1,167 @@
+"""Rates and speeds of byte transformers, beside a plain float32 forward pass of the same weights in PyTorch.
+
+    COMPGEN_DATA=... python scripts/bench_transformer.py [WEIGHTS...] [--chunks 100] [--best]
+
+Without WEIGHTS the sizes that ship. Rates are in percent of raw size on held-out chunks of 2048 bytes, each coded for
+itself; `adjusted` adds 2 bytes a parameter to 1 GB, as the paper does. `--best` also compresses the first 1,000,000
+bytes of enwik8 with mix(cm,transformer), which takes minutes. Speeds are in thousands of bytes a second of CPU time,
+medians over rounds in which the contestants take turns. The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import lzma
+import os
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import compgen
+from compgen.coding.payload import decode_streams, encode_streams
+from compgen.predictors.transformer import weights
+from compgen.predictors.transformer.corpus import split
+from compgen.predictors.transformer.export import to_float
+from compgen.predictors.transformer.predictor import Transformer, shipped
+
+CHUNK = 2048
+#: What rates are measured on: file, and the part of it that the shipped models have not seen.
+HELD_OUT = {
+    "xml": "enwiki2016_xml_206pages.xz",
+    "enwik8": "enwik8_0_3002913.xz",
+    "plain": "wiki_en_2014_plain_100MB.xz",
+    "novels": "novels12.xz",
+    "python": "python_thealgorithms.xz",
+}
+
+
+def chunks(data: Path, count: int) -> dict[str, list[bytes]]:
+    """Up to ``count`` chunks of each text, spread over what is held out; of enwik8, over its first 1,000,000 bytes."""
+    found = {}
+    for name, file in HELD_OUT.items():
+        content = lzma.open(data / "text" / file).read()
+        held_out = content[:1_000_000] if name == "enwik8" else split(name, np.frombuffer(content, np.uint8)).held_out
+        whole = bytes(held_out)
+        starts = np.linspace(0, len(whole) // CHUNK - 1, count).astype(int) * CHUNK
+        found[name] = [whole[start : start + CHUNK] for start in starts]
+    return found
+
+
+def rates(model: Transformer, float_network: torch.nn.Module, texts: dict[str, list[bytes]]) -> dict[str, Any]:
+    """Percent of raw size by text, and how much longer codes are than with the float network, in percent."""
+    row: dict[str, Any] = {}
+    ours = theirs = 0.0
+    for name, parts in texts.items():
+        bits = sum(float(lengths.sum()) for lengths in model.code_lengths(parts))
+        symbols = np.stack([np.frombuffer(part, np.uint8) for part in parts]).astype(np.int64)
+        with torch.no_grad():
+            float_bits = sum(
+                float(float_network.code_lengths(torch.from_numpy(symbols[i : i + 8])).double().sum())  # type: ignore[operator]
+                for i in range(0, len(symbols), 8)
+            )
+        row[name] = round(100 * bits / 8 / symbols.size, 3)
+        ours, theirs = ours + bits, theirs + float_bits
+    row["fixed_over_float_percent"] = round(100 * (ours / theirs - 1), 4)
+    return row
+
+
+def seconds(work: Callable[[], object]) -> float:
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+def speeds(model: Transformer, float_network: torch.nn.Module, text: bytes, rounds: int) -> dict[str, float]:
+    """Thousands of bytes a second, and ratios to the float forward pass."""
+    symbols = torch.from_numpy(np.frombuffer(text[: 4 * CHUNK], np.uint8).reshape(4, CHUNK).astype(np.int64))
+    many = text[: 64 * 400]
+    code = encode_streams(model, many, 64)
+    work = {
+        "float": (4 * CHUNK, lambda: float_network(symbols)),
+        "encode": (4 * CHUNK, lambda: encode_streams(model, text[: 4 * CHUNK], 4)),
+        "decode_64": (len(many), lambda: decode_streams(model, code, len(many), 64)),
+        "decode_1": (600, lambda: decode_streams(model, code_one, 600, 1)),
+    }
+    code_one = encode_streams(model, text[:600], 1)
+    assert decode_streams(model, code, len(many), 64) == many
+    taken: dict[str, list[float]] = {name: [] for name in work}
+    with torch.no_grad():
+        for _ in range(rounds):
+            for name, (_, do) in work.items():
+                taken[name].append(seconds(do))
+    speed = {name: count / statistics.median(taken[name]) / 1000 for name, (count, _) in work.items()}
+    ratios = {
+        f"{name}_over_float": statistics.median(
+            (work[name][0] / own) / (work["float"][0] / base)
+            for own, base in zip(taken[name], taken["float"], strict=True)
+        )
+        for name in work
+        if name != "float"
+    }
+    return {name: round(value, 3) for name, value in {**speed, **ratios}.items()}
+
+
+def best(data: Path) -> dict[str, float]:
+    """`compress --best` on the first 1,000,000 bytes of enwik8, there and back."""
+    text = lzma.open(data / "text" / HELD_OUT["enwik8"]).read(1_000_000)
+    model = compgen.predictor(compgen.archive.BEST_PREDICTOR)
+    start = time.process_time()
+    archive = compgen.compress(text, model, verify=False)
+    packed = time.process_time()
+    same = compgen.decompress(archive, model) == text
+    done = time.process_time()
+    return {
+        "bytes": len(archive),
+        "same": same,
+        "compress_kB_s": round(len(text) / (packed - start) / 1000, 2),
+        "decompress_kB_s": round(len(text) / (done - packed) / 1000, 2),
+    }
+
+
+def paper(size: str) -> str:
+    path = Path(__file__).parents[1] / "reference" / "lmic_table1.csv"
+    if not path.exists():
+        return ""
+    rows = csv.DictReader(line for line in path.read_text().splitlines() if not line.startswith("#"))
+    found = [row for row in rows if row["compressor"] == f"transformer-{size}"]
+    return found[0]["enwik9"] if found else ""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("weights", nargs="*", type=Path)
+    parser.add_argument("--chunks", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--best", action="store_true")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    data = Path(os.environ["COMPGEN_DATA"])
+    texts = chunks(data, arguments.chunks)
+    result: dict[str, Any] = {"benchmark": "transformer", "chunks": arguments.chunks, "models": {}}
+    for path in arguments.weights or shipped().values():
+        loaded = weights.load(path)
+        model, network = Transformer(str(path)), to_float(loaded)
+        parameters = loaded.config.parameters
+        row = {"parameters": parameters, **rates(model, network, texts)}
+        row["adjusted_xml"] = round(row["xml"] + 100 * 2 * parameters / 1e9, 3)
+        row["paper_enwik9"] = paper(path.stem)
+        row |= speeds(model, network, texts["plain"][0] * 40, arguments.rounds)
+        result["models"][path.stem] = row
+        print(f"\n{path.stem}")
+        for name, value in row.items():
+            print(f"  {name:28} {value}")
+    if arguments.best:
+        result["best"] = best(data)
+        print("\n--best on the first 1,000,000 bytes of enwik8:", result["best"])
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
