@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import lzma
 import os
 import statistics
 import time
@@ -27,7 +26,7 @@ import torch
 import compgen
 from compgen.coding.payload import decode_streams, encode_streams
 from compgen.predictors.transformer import weights
-from compgen.predictors.transformer.corpus import split
+from compgen.predictors.transformer.corpus import read_file, split
 from compgen.predictors.transformer.export import to_float
 from compgen.predictors.transformer.predictor import Transformer, shipped
 
@@ -46,7 +45,7 @@ def chunks(data: Path, count: int) -> dict[str, list[bytes]]:
     """Up to ``count`` chunks of each text, spread over what is held out; of enwik8, over its first 1,000,000 bytes."""
     found = {}
     for name, file in HELD_OUT.items():
-        content = lzma.open(data / "text" / file).read()
+        content = read_file(data / "text" / file)
         held_out = content[:1_000_000] if name == "enwik8" else split(name, np.frombuffer(content, np.uint8)).held_out
         whole = bytes(held_out)
         starts = np.linspace(0, len(whole) // CHUNK - 1, count).astype(int) * CHUNK
@@ -110,7 +109,7 @@ def speeds(model: Transformer, float_network: torch.nn.Module, text: bytes, roun
 
 def best(data: Path) -> dict[str, float]:
     """`compress --best` on the first 1,000,000 bytes of enwik8, there and back."""
-    text = lzma.open(data / "text" / HELD_OUT["enwik8"]).read(1_000_000)
+    text = read_file(data / "text" / HELD_OUT["enwik8"])[:1_000_000]
     model = compgen.predictor(compgen.archive.BEST_PREDICTOR)
     start = time.process_time()
     archive = compgen.compress(text, model, verify=False)

@@ -253,10 +253,10 @@ def test_specs(path: str) -> None:
     assert Transformer(path, streams=2, backend="torch").spec == f"transformer:{path},streams=2"
     assert compgen.predictor(Transformer(path).spec) == Transformer(path)
     for wrong, message in (
-        (dict(file="no/such"), "no weight file 'no/such'"),
-        (dict(size="7k"), "no size '7k' ships"),
-        (dict(backend="abacus"), "backend must be one of"),
-        (dict(streams=-1), "streams must be"),
+        ({"file": "no/such"}, "no weight file 'no/such'"),
+        ({"size": "7k"}, "no size '7k' ships"),
+        ({"backend": "abacus"}, "backend must be one of"),
+        ({"streams": -1}, "streams must be"),
     ):
         with pytest.raises(UsageError, match=message):
             Transformer(**wrong).session([b""])  # type: ignore[arg-type]
