@@ -11,7 +11,19 @@ from compgen.archive.reader import ArchiveReader as ArchiveReader
 from compgen.archive.reader import Summary as Summary
 from compgen.archive.reader import decompress as decompress
 from compgen.archive.reader import summarise as summarise
+from compgen.archive.writer import BEST_PREDICTOR as BEST_PREDICTOR
+from compgen.archive.writer import DEFAULT_PREDICTOR as DEFAULT_PREDICTOR
 from compgen.archive.writer import ArchiveWriter as ArchiveWriter
 from compgen.archive.writer import compress as compress
 
-__all__ = ["ArchiveReader", "ArchiveWriter", "Header", "Summary", "compress", "decompress", "summarise"]
+__all__ = [
+    "BEST_PREDICTOR",
+    "DEFAULT_PREDICTOR",
+    "ArchiveReader",
+    "ArchiveWriter",
+    "Header",
+    "Summary",
+    "compress",
+    "decompress",
+    "summarise",
+]

@@ -187,7 +187,7 @@ def _weights(sha256: str) -> str:
 
 #: An archive may come from anybody: what its spec may ask for.
 _MAX_NESTING, _MAX_COMMAS, _MAX_NUMBER, _MAX_MODELS = 4, 64, 1 << 28, 4096
-_WORD = re.compile("[A-Za-z][A-Za-z0-9_]*")
+_WORD = re.compile("[A-Za-z0-9][A-Za-z0-9_]*")
 
 
 def _require_harmless(text: str, streams: int) -> None:

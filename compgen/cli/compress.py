@@ -13,7 +13,8 @@ from compgen.cli import archives, options, output
 @click.command("compress", cls=options.Described)
 @click.argument("names", metavar="[FILE]...", nargs=-1)
 @click.option("-o", "--out", metavar="OUT", help="Write here, - for standard output.  [default: FILE.cgz]")
-@options.predictor("What predicts the next byte, by name or spec; compressors will do.  [default: order5]")
+@options.predictor("What predicts the next byte, by name or spec; compressors will do.  [default: cm]")
+@click.option("--best", is_flag=True, help="The smallest archives, slowly: cm mixed with a transformer.")
 @click.option("--block-size", type=options.size, metavar="N", help="Code in parts of N bytes.  [default: 16M]")
 @click.option("--streams", type=int, default=1, show_default=True, metavar="N", help="Code a block as N in step.")
 @options.workers
@@ -26,6 +27,7 @@ def command(
     names: tuple[str, ...],
     out: str | None,
     predictor: str | None,
+    best: bool,
     block_size: int | None,
     jobs: int | None,
     backend: str | None,
@@ -43,6 +45,7 @@ def command(
     \b
     Examples:
       compgen compress notes.txt
+      compgen compress --best thesis.tex
       compgen compress --predictor order3 --jobs 2 --block-size 1M book.txt log.txt
       tar c folder | compgen compress -o folder.tar.cgz
       cat notes.txt | compgen compress | compgen decompress | cmp - notes.txt
@@ -55,7 +58,9 @@ def command(
         raise click.UsageError("a terminal cannot show an archive; name a FILE, or the output with -o OUT")
     if block_size is not None:
         settings["block_bytes"] = block_size
-    model = registry.predictor(writer.DEFAULT_PREDICTOR if predictor is None else predictor)
+    if best and predictor is not None:
+        raise click.UsageError("--best chooses the predictor; give one of --best and --predictor")
+    model = registry.predictor(predictor or (writer.BEST_PREDICTOR if best else writer.DEFAULT_PREDICTOR))
 
     def work(name: str) -> dict[str, Any]:
         with output.progress(name, of_bytes=True, quiet=quiet) as progress:

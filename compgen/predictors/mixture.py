@@ -74,6 +74,11 @@ class Mixture(Composite):
         if self.method == "logistic" and self.alphabet_size != 256:
             raise UsageError(f"mix: logistic mixing is for bytes, not for {self.alphabet_size} symbols")
 
+    @property
+    def numerics(self) -> str:  # type: ignore[override]
+        """That of the parts, and of logistic mixing, which gets another number when it changes."""
+        return "; ".join(filter(None, [super().numerics, "logistic mixing 1" if self.method == "logistic" else ""]))
+
     def session(self, contexts: Sequence[Symbols]) -> Session:
         """See :meth:`Predictor.session`. The weights follow the whole context."""
         return self._read(contexts, None)

@@ -91,7 +91,7 @@ class Transformer(Predictor, BlockCoder):
     """A transformer over bytes whose arithmetic is whole numbers: the same frequencies everywhere.
 
     - ``file``: the path of a weight file that ``compgen train`` made; or ``size``, one that ships (``200k``, ...),
-      which may also be written in its place. Without either the largest that ships, for blocks above 4 MiB the smallest.
+      which may be written in its place too. Without either the largest that ships, for blocks above 4 MiB the smallest.
     - ``streams``: a block is coded as so many parts in step, which is faster and costs a cold start each; 0 takes one
       for each 64 KiB, 64 at most.
     - ``backend`` (``numpy``, ``torch``) and ``device`` (``cpu``, ``cuda``, for torch) say where it is computed. They do
