@@ -175,7 +175,7 @@ class Session(ABC):
         for step in range(table.shape[1]):
             rows.append(self.probabilities())
             self.push(table[:, step])
-        return np.stack(rows, axis=1)
+        return np.stack(rows, axis=1) if rows else self.probabilities()[:, None][:, :0]
 
 
 class Predictor(ABC):

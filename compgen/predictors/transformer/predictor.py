@@ -257,7 +257,10 @@ class _TransformerSession(Session):
         self.next = self._engine.advance(symbol_array(symbols)[:, None], self.caches)[:, 0]
 
     def read(self, symbols: np.typing.ArrayLike) -> FloatArray:
-        after = self._engine.advance(np.ascontiguousarray(symbols, np.int64), self.caches)
+        table = np.ascontiguousarray(symbols, np.int64)
+        if not table.shape[1]:
+            return self.next[:, None][:, :0]
+        after = self._engine.advance(table, self.caches)
         before = np.concatenate([self.next[:, None], after[:, :-1]], axis=1)
         self.next = after[:, -1].copy()
         return before
