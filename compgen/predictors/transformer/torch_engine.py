@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from compgen.errors import UsageError
 from compgen.numerics import FloatArray, IntArray
 from compgen.predictors.transformer import fixed
 from compgen.predictors.transformer.config import TAPS
+from compgen.predictors.transformer.devices import usable
 from compgen.predictors.transformer.engine import LIMIT, PIECE, RESIDUAL_LIMIT
 from compgen.predictors.transformer.weights import Weights
 
@@ -89,11 +89,7 @@ class TorchEngine:
 
     def __init__(self, weights: Weights, device: str = "cpu") -> None:
         config = self.config = weights.config
-        try:
-            self._device = torch.device(device)
-            torch.zeros(1, device=self._device)
-        except (RuntimeError, AssertionError) as error:
-            raise UsageError(f"device {device!r} cannot be used: {str(error).splitlines()[0]}") from None
+        self._device = usable(device)
         self._tensors = {
             name: torch.tensor(np.asarray(tensor, np.float64), device=self._device)
             for name, tensor in weights.tensors.items()

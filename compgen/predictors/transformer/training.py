@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import pickle
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -24,6 +25,7 @@ import torch
 from compgen.errors import BadInputError, UsageError
 from compgen.predictors.transformer.config import Config
 from compgen.predictors.transformer.corpus import Corpus
+from compgen.predictors.transformer.devices import usable
 from compgen.predictors.transformer.network import Network
 
 #: Bits a byte, or another number, by what it was measured on.
@@ -75,7 +77,7 @@ class Trainer:
 
     def __init__(self, config: Config, corpus: Corpus, recipe: Recipe, *, device: str = "cpu", compiled: bool = False):
         torch.manual_seed(recipe.seed)
-        self.corpus, self.recipe, self.device = corpus, recipe, torch.device(device)
+        self.corpus, self.recipe, self.device = corpus, recipe, usable(device)
         self.network = Network(config).to(self.device)
         self.step = 0
         matrices = [p for name, p in self.network.named_parameters() if _is_matrix(name)]
@@ -141,8 +143,9 @@ class Trainer:
         """Go on from a checkpoint. The number of steps may have changed, the network not."""
         try:
             state = torch.load(path, map_location=self.device, weights_only=True)
-        except (OSError, RuntimeError, ValueError, EOFError) as error:
-            raise BadInputError(f"{path}: not a readable checkpoint ({error})") from None
+        except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+            reason = str(error).partition("\n")[0][:100]
+            raise BadInputError(f"{path}: not a readable checkpoint ({reason}); remove it to begin anew") from None
         if state["config"] != self.network.config.as_dict():
             raise UsageError(f"{path} is a checkpoint of another network: {state['config']}")
         self.network.load_state_dict(state["network"])
