@@ -115,5 +115,5 @@ def test_its_archives_decode() -> None:
 
 @pytest.mark.parametrize("wrong", ["rate=0", "rate=2", "rate=nan", "method=guess"])
 def test_impossible_parameters_are_refused(wrong: str) -> None:
-    with pytest.raises(UsageError, match="rate must be|method=guess is not one of bayes, logistic"):
+    with pytest.raises(UsageError, match=r"rate must be|method=guess is not one of bayes, logistic"):
         compgen.predictor(f"mix(order1):{wrong},method=logistic" if "rate" in wrong else f"mix(order1):{wrong}")

@@ -169,7 +169,7 @@ def test_named_data_is_fetched_or_the_reason_why_not_is_given(tmp_path: Path, mo
         raise OSError("no network")
 
     monkeypatch.setattr(urllib.request, "urlopen", offline)
-    with pytest.raises(BadInputError, match="enwik8 cannot be fetched from https://mattmahoney.net"):
+    with pytest.raises(BadInputError, match="enwik8 cannot be fetched"):
         named("enwik8")
     assert list((tmp_path / "compgen").iterdir()) == []
     (tmp_path / "compgen" / "enwik8").write_bytes(b"x" * 200)
@@ -178,7 +178,7 @@ def test_named_data_is_fetched_or_the_reason_why_not_is_given(tmp_path: Path, mo
 
 # --- the command -----------------------------------------------------------------------------------------------------
 
-SMALL = "--shape width=32,layers=1,heads=2,hidden=32 --batch-symbols 256 --context 128 --threads 1".split()
+SMALL = ["--shape=width=32,layers=1,heads=2,hidden=32", "--batch-symbols=256", "--context=128", "--threads=1"]
 
 
 def run(*arguments: str) -> tuple[int, str]:
