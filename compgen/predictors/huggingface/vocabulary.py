@@ -36,7 +36,7 @@ class Vocabulary:
             found.pop(special, None)
         found = {token: data for token, data in found.items() if data}
         if not found:
-            raise CompgenError("hf: the tokenizer has no tokens that stand for text")
+            raise CompgenError("hf: the tokenizer has no tokens that stand for text; are its files missing?")
         self.size = max(found) + 1
         if self.size > logits:
             raise CompgenError(
