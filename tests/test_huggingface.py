@@ -95,6 +95,15 @@ def llama_config(size: int) -> Any:
     )
 
 
+def sliding_config(size: int) -> Any:
+    """Every layer sees the last few tokens only, for which the library has a cache of another kind."""
+    shape = llama_config(size).to_dict()
+    kept = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads")
+    return transformers.MistralConfig(
+        vocab_size=size, sliding_window=8, initializer_range=0.3, **{key: shape[key] for key in kept}
+    )
+
+
 def build(name: str, folder: Path) -> None:
     torch.manual_seed(1)
     if name == "gpt2":
@@ -102,6 +111,9 @@ def build(name: str, folder: Path) -> None:
     elif name == "llama":
         tokenizer = llama_tokenizer()
         network = transformers.LlamaForCausalLM(llama_config(len(tokenizer)))
+    elif name == "sliding":
+        tokenizer = byte_level_tokenizer(310)
+        network = transformers.MistralForCausalLM(sliding_config(310))
     elif name == "byt5":
         tokenizer, network = transformers.ByT5Tokenizer(), gpt2_model(384)
     else:
@@ -142,7 +154,7 @@ def hf(saved: Callable[[str], Path]) -> Callable[..., HuggingFace]:
 # --- coding blocks ---
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, "sliding"])
 @pytest.mark.parametrize("streams", [1, 3])
 def test_text_comes_back(hf: Callable[..., HuggingFace], name: str, streams: int) -> None:
     predictor = hf(name, streams=streams, context=24, stride=7)
@@ -390,7 +402,7 @@ def probability_after(predictor: HuggingFace, text: bytes) -> float:
     return covered([loaded.start], text)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, "sliding"])
 def test_sessions(hf: Callable[..., HuggingFace], name: str) -> None:
     predictor = hf(name, context=20, stride=9)
     session = predictor.session([b"", b"the "])
@@ -548,12 +560,14 @@ def test_models_that_are_not_causal(tmp_path: Path) -> None:
     tokenizer = byte_level_tokenizer(300)
     small = {"vocab_size": 300, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
     bert = transformers.BertConfig(**small, intermediate_size=16)
+    mamba = transformers.MambaConfig(vocab_size=300, hidden_size=16, num_hidden_layers=1, state_size=4)
     t5 = transformers.T5Config(vocab_size=300, d_model=16, d_ff=16, num_layers=1, num_heads=2, d_kv=8)
     for i, (network, match) in enumerate(
         [
             (transformers.BertLMHeadModel(bert), "is not causal"),
             (transformers.BertModel(bert), "lack cls.* and [0-9]+ others"),
             (transformers.LlamaModel(llama_config(300)), "lack lm_head.weight.*without a language-model head"),
+            (transformers.MambaForCausalLM(mamba), "no cache of keys and values"),
             (transformers.T5ForConditionalGeneration(t5), "no causal language-model head"),
         ]
     ):

@@ -22,7 +22,6 @@ only error.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -66,54 +65,67 @@ class Coverings:
     beam: int
     threads: int
 
-    def start(self, context: bytes) -> _Stream:
-        """A stream that has read a context."""
-        settled, rest = b"", context
-        tokens = np.empty(0, np.int64)
+    def start(self, context: bytes) -> tuple[_Stream, bytes]:
+        """A stream that has read the first part of a context, and the rest."""
+        settled, tokens = b"", np.empty(0, np.int64)
         if self.beam and len(context) > 2 * COVERED_BYTES:
-            tokens = self._canonical(context)
-            tokens, settled = self._without_end(tokens)
-            rest = context[len(settled) :]
+            tokens, settled = self._without_end(self._canonical(context))
         stream = _Stream(self, [_Hypothesis(self._begin(tokens), self.model.vocabulary.trie.root, 1.0)], settled)
-        for byte in rest:
-            stream.push(byte)
-        return stream
+        return stream, context[len(settled) :]
 
     def restart(self, past: bytes) -> list[_Hypothesis]:
         """The one hypothesis that is left when no covering is: the past as the tokenizer writes it."""
         recent = past[-8 * self.window.context :]
         return [_Hypothesis(self._begin(self._canonical(recent)), self.model.vocabulary.trie.root, 1.0)]
 
-    def extend(self, read: _Read, token: int) -> _Read:
-        """Read one more token."""
-        if read.tokens.shape[1] >= self.window.context:
-            return self._read_all(np.append(self.window.kept(read.tokens, self.model.start), [[token]], axis=1))
-        cache = self.model.new_cache() if read.cache is None else copy.deepcopy(read.cache)
-        following = np.array([[token]])
-        logits = self.model.feed(following, cache)
-        return _Read(np.append(read.tokens, following, axis=1), cache, self._sums(logits))
+    def extend(self, pairs: Sequence[tuple[_Read, int]]) -> list[_Read]:
+        """Read one more token each; those that have read equally many together."""
+        made: list[_Read | None] = [None] * len(pairs)
+        by_length: dict[int, list[int]] = {}
+        for i, (read, _) in enumerate(pairs):
+            by_length.setdefault(read.tokens.shape[1], []).append(i)
+        for group in by_length.values():
+            for i, read in zip(group, self._extend_equal([pairs[i] for i in group]), strict=True):
+                made[i] = read
+        return [read for read in made if read is not None]
+
+    def _extend_equal(self, pairs: Sequence[tuple[_Read, int]]) -> list[_Read]:
+        if len(pairs) > 1 and not self.model.joinable:
+            return [self._extend_equal([pair])[0] for pair in pairs]
+        before = np.concatenate([read.tokens for read, _ in pairs])
+        following = np.array([[token] for _, token in pairs])
+        if before.shape[1] >= self.window.context:
+            return self._read_all(np.append(self.window.kept(before, self.model.start), following, axis=1))
+        if before.shape[1] == 0:
+            return self._read_all(following)
+        cache = self.model.copied([read.cache for read, _ in pairs])
+        return self._reads(np.append(before, following, axis=1), cache, self.model.feed(following, cache))
 
     def _begin(self, tokens: IntArray) -> _Read:
         if self.model.start is not None:
             tokens = np.append(self.model.start, tokens)
         if not len(tokens):
-            return _Read(tokens[None], None, self._sums(self.model.no_logits(1)))
+            return self._reads(tokens[None], None, self.model.no_logits(1))[0]
         if len(tokens) > self.window.context:
             first = tokens[:1]
             tokens = tokens[-(self.window.context - self.window.stride) :].copy()
             if self.model.start is not None:
                 tokens[:1] = first
-        return self._read_all(tokens[None])
+        return self._read_all(tokens[None])[0]
 
-    def _read_all(self, tokens: IntArray) -> _Read:
+    def _read_all(self, tokens: IntArray) -> list[_Read]:
         cache = self.model.new_cache()
-        return _Read(tokens, cache, self._sums(self.model.feed(tokens, cache)))
+        return self._reads(tokens, cache, self.model.feed(tokens, cache))
 
-    def _sums(self, logits: Any) -> FloatArray:
-        probabilities = self.model.distribution(logits)[0].cpu().numpy().astype(np.float64)
+    def _reads(self, tokens: IntArray, cache: Any, logits: Any) -> list[_Read]:
+        """What each stream of a cache has read, ``(streams, n)``."""
+        probabilities = self.model.distribution(logits).cpu().numpy().astype(np.float64)
         require_finite(probabilities)
-        ordered = probabilities[self.model.vocabulary.trie.order]
-        return np.concatenate([[0.0], np.cumsum(ordered / ordered.sum())])
+        ordered = probabilities[:, self.model.vocabulary.trie.order]
+        sums = np.zeros((len(ordered), ordered.shape[1] + 1))
+        np.cumsum(ordered / ordered.sum(axis=1, keepdims=True), axis=1, out=sums[:, 1:])
+        caches = [None] * len(tokens) if cache is None else self.model.split(cache, len(tokens))
+        return [_Read(tokens[i : i + 1], caches[i], sums[i]) for i in range(len(tokens))]
 
     def _canonical(self, data: bytes) -> IntArray:
         """The tokenizer's own tokens; where there are none the longest that fit, one after the other."""
@@ -145,6 +157,7 @@ class _Stream:
 
     def __init__(self, coverings: Coverings, hypotheses: list[_Hypothesis], past: bytes) -> None:
         self._coverings, self._hypotheses, self._past = coverings, hypotheses, past
+        self._pending: list[float] = []
 
     def probabilities(self) -> FloatArray:
         """P(next byte), float64 ``(256,)``."""
@@ -156,31 +169,32 @@ class _Stream:
         masses = masses / total if total > 0.0 else np.full(256, 1 / 256)
         return np.asarray(masses * (1 - 256 * FLOOR) + FLOOR)
 
-    def push(self, byte: int) -> None:
-        """Move every hypothesis on by a byte."""
+    def plan(self, byte: int) -> list[tuple[_Read, int]]:
+        """Move every hypothesis on by a byte; returns what must be read for the new ones, for :meth:`complete`."""
         self._past += bytes((byte,))
         moved, ended = self._moved(byte)
         total = sum(share for share, _ in moved) + sum(share for share, *_ in ended)
+        self._pending = []
         if not total > 0.0:
             self._hypotheses = self._coverings.restart(self._past)
-            return
-        everything: list[tuple[float, Any]] = [(share / total, end) for share, *end in ended]
-        everything += [(share / total, hypothesis) for share, hypothesis in moved]
+            return []
+        everything: list[tuple[float, Any]] = [pair for pair in (*moved, *ended) if pair[0] > 0.0]
         if self._coverings.beam:
-            everything.sort(key=lambda item: -item[0])
-            everything = [item for item in everything[: self._coverings.beam] if item[0] > NEGLIGIBLE]
-        self._hypotheses = [self._made(item, total) for _, item in everything]
+            everything.sort(key=lambda pair: -pair[0])
+            everything = [p for p in everything[: self._coverings.beam] if p[0] > NEGLIGIBLE * total]
+        kept = [item for _, item in everything if isinstance(item, _Hypothesis)]
+        self._hypotheses = [_Hypothesis(h.read, h.place, h.weight / total) for h in kept]
+        new = [(share, item) for share, item in everything if not isinstance(item, _Hypothesis)]
+        self._pending = [share / total for share, _ in new]
+        return [item for _, item in new]
 
-    def _made(self, item: Any, total: float) -> _Hypothesis:
-        if isinstance(item, _Hypothesis):
-            return _Hypothesis(item.read, item.place, item.weight / total)
-        read, token, weight = item
-        return _Hypothesis(
-            self._coverings.extend(read, token), self._coverings.model.vocabulary.trie.root, weight / total
-        )
+    def complete(self, reads: Sequence[_Read]) -> None:
+        """Take what was read, in the order of :meth:`plan`."""
+        root = self._coverings.model.vocabulary.trie.root
+        self._hypotheses += [_Hypothesis(r, root, weight) for r, weight in zip(reads, self._pending, strict=True)]
 
-    def _moved(self, byte: int) -> tuple[list[tuple[float, _Hypothesis]], list[tuple[float, _Read, int, float]]]:
-        """Hypotheses at the byte's child of their place, and tokens that end there: each after its share."""
+    def _moved(self, byte: int) -> tuple[list[tuple[float, _Hypothesis]], list[tuple[float, tuple[_Read, int]]]]:
+        """Hypotheses at the byte's child of their place, and tokens that end there: each with its share."""
         trie = self._coverings.model.vocabulary.trie
         moved, ended = [], []
         for hypothesis in self._hypotheses:
@@ -191,12 +205,10 @@ class _Stream:
             place = (first, beyond, hypothesis.place[2] + 1)
             longer = int(trie.bounds(place)[0])
             share = hypothesis.weight * float(sums[beyond] - sums[longer])
-            if share > 0.0:
-                moved.append((share, _Hypothesis(hypothesis.read, place, hypothesis.weight)))
+            moved.append((share, _Hypothesis(hypothesis.read, place, hypothesis.weight)))
             for at in range(first, longer):
-                weight = hypothesis.weight * float(sums[at + 1] - sums[at])
-                if weight > 0.0:
-                    ended.append((weight, hypothesis.read, int(trie.order[at]), weight))
+                share = hypothesis.weight * float(sums[at + 1] - sums[at])
+                ended.append((share, (hypothesis.read, int(trie.order[at]))))
         return moved, ended
 
     def fork(self) -> _Stream:
@@ -205,7 +217,7 @@ class _Stream:
 
 
 class ByteSession(Session):
-    """Streams of bytes under a token model; each by itself, so that none depends on those beside it."""
+    """Streams of bytes under a token model."""
 
     def __init__(self, coverings: Coverings, streams: list[_Stream]) -> None:
         self._coverings, self._streams = coverings, streams
@@ -214,7 +226,11 @@ class ByteSession(Session):
     def after(cls, coverings: Coverings, contexts: Sequence[Symbols]) -> ByteSession:
         """A session that has read contexts."""
         with running(coverings.threads):
-            return cls(coverings, [coverings.start(byte_array(context).tobytes()) for context in contexts])
+            started = [coverings.start(byte_array(context).tobytes()) for context in contexts]
+            for step in range(max((len(rest) for _, rest in started), default=0)):
+                going = [(stream, rest[step]) for stream, rest in started if step < len(rest)]
+                _push(coverings, [stream for stream, _ in going], [byte for _, byte in going])
+        return cls(coverings, [stream for stream, _ in started])
 
     def probabilities(self) -> FloatArray:
         """See :meth:`Session.probabilities`."""
@@ -223,9 +239,16 @@ class ByteSession(Session):
     def push(self, symbols: Symbols) -> None:
         """See :meth:`Session.push`."""
         with running(self._coverings.threads):
-            for stream, symbol in zip(self._streams, symbol_array(symbols), strict=True):
-                stream.push(int(symbol))
+            _push(self._coverings, self._streams, symbol_array(symbols).tolist())
 
     def fork(self) -> ByteSession:
         """See :meth:`Session.fork`."""
         return ByteSession(self._coverings, [stream.fork() for stream in self._streams])
+
+
+def _push(coverings: Coverings, streams: Sequence[_Stream], symbols: Sequence[int]) -> None:
+    """Move streams on by a byte each; the model reads what all of them need together."""
+    plans = [stream.plan(byte) for stream, byte in zip(streams, symbols, strict=True)]
+    reads = iter(coverings.extend([pair for plan in plans for pair in plan]))
+    for stream, plan in zip(streams, plans, strict=True):
+        stream.complete([next(reads) for _ in plan])

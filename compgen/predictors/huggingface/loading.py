@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import logging
 import platform
 import sys
@@ -116,6 +117,8 @@ def _token_model(folder: Path, network: Any, tokenizer: Any) -> TokenModel:
     config = network.config.get_text_config(decoder=True)
     if config.is_encoder_decoder or not _is_causal(network):
         raise CompgenError(f"hf: the model in {folder} is not causal: what it predicts depends on what follows")
+    if "past_key_values" not in inspect.signature(network.forward).parameters:
+        raise CompgenError(f"hf: the model in {folder} has no cache of keys and values to read step by step with")
     size = int(network.get_output_embeddings().weight.shape[0])
     starts = (tokenizer.bos_token_id, getattr(config, "bos_token_id", None), tokenizer.eos_token_id)
     start = next((token for token in starts if isinstance(token, int) and 0 <= token < size), None)

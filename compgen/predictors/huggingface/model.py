@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,8 @@ from compgen.predictors.huggingface.vocabulary import Vocabulary
 
 #: Tokens of all streams together that are read at once.
 _PIECE = 8192
+#: Tokens that a copy of a cache has room for.
+_ROOM = 1
 
 
 @contextlib.contextmanager
@@ -39,17 +43,18 @@ class _GrowingLayer(DynamicLayer):
     """A layer's keys and values in a buffer with room to spare; the library's own copies all of them every step."""
 
     def __init__(self) -> None:
-        super().__init__()
+        DynamicLayer.__init__(self)
         self._length = 0
+        self._stores: list[Any] = []
 
     def update(self, key_states: Any, value_states: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
         """Append keys and values ``(streams, heads, n, size)``; returns all."""
         beyond = self._length + key_states.shape[2]
         if not self.is_initialized:
             self.dtype, self.device, self.is_initialized = key_states.dtype, key_states.device, True
-            self._stores = [_room(key_states, 2 * beyond), _room(value_states, 2 * beyond)]
+            self._stores = [_grown([states], 0, 2 * beyond) for states in (key_states, value_states)]
         elif beyond > self._stores[0].shape[2]:
-            self._stores = [_grown(store, self._length, 2 * beyond) for store in self._stores]
+            self._stores = [_grown([store], self._length, 2 * beyond) for store in self._stores]
         for store, new in zip(self._stores, (key_states, value_states), strict=True):
             store[:, :, self._length : beyond] = new
         self._length = beyond
@@ -60,14 +65,33 @@ class _GrowingLayer(DynamicLayer):
         """Tokens that were read."""
         return self._length
 
+    @staticmethod
+    def joined(layers: Sequence[_GrowingLayer]) -> _GrowingLayer:
+        """A copy of layers of one length as one, with room for a few more tokens."""
+        made, first = _GrowingLayer(), layers[0]
+        made.dtype, made.device, made.is_initialized, made._length = first.dtype, first.device, True, first._length
+        made._stores = [
+            _grown([layer._stores[i] for layer in layers], first._length, first._length + _ROOM) for i in (0, 1)
+        ]
+        return made
 
-def _room(like: Any, length: int) -> Any:
-    return torch.empty((*like.shape[:2], max(64, length), like.shape[3]), dtype=like.dtype, device=like.device)
+    def stream(self, number: int) -> _GrowingLayer:
+        """One stream of several. It shares their memory, so nothing more may be read with it: join it first."""
+        made = _GrowingLayer()
+        made.dtype, made.device, made.is_initialized, made._length = self.dtype, self.device, True, self._length
+        made._stores = [store[number : number + 1] for store in self._stores]
+        return made
 
 
-def _grown(store: Any, used: int, length: int) -> Any:
-    larger = _room(store, length)
-    larger[:, :, :used] = store[:, :, :used]
+def _grown(parts: Sequence[Any], used: int, length: int) -> Any:
+    """A buffer for ``length`` tokens that begins with the ``used`` that buffers hold, stream after stream."""
+    like = parts[0]
+    streams = sum(part.shape[0] for part in parts)
+    larger = like.new_empty((streams, like.shape[1], length, like.shape[3]))
+    first = 0
+    for part in parts:
+        larger[first : first + part.shape[0], :, :used] = part[:, :, :used]
+        first += part.shape[0]
     return larger
 
 
@@ -99,6 +123,34 @@ class TokenModel:
         cache = DynamicCache(config=self.network.config)
         cache.layers = [_GrowingLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
         return cache
+
+    @cached_property
+    def joinable(self) -> bool:
+        """Are its caches keys and values of all tokens, and nothing else, so that those of streams can be joined?"""
+        cache = self.new_cache()
+        self.feed(np.zeros((1, 1), np.int64), cache)
+        return all(type(layer) is _GrowingLayer and layer.is_initialized for layer in cache.layers)
+
+    def copied(self, caches: Sequence[Any]) -> Any:
+        """One cache of several streams, from caches of one stream each that have read equally many tokens.
+
+        There must be one only, unless they are :attr:`joinable`.
+        """
+        if not self.joinable:
+            (cache,) = caches
+            return copy.deepcopy(cache)
+        whole = self.new_cache()
+        whole.layers = [_GrowingLayer.joined(layers) for layers in zip(*(c.layers for c in caches), strict=True)]
+        return whole
+
+    def split(self, cache: Any, streams: int) -> list[Any]:
+        """The cache of each stream, to be copied before anything more is read with it."""
+        if streams == 1:
+            return [cache]
+        parts = [self.new_cache() for _ in range(streams)]
+        for number, part in enumerate(parts):
+            part.layers = [layer.stream(number) for layer in cache.layers]
+        return parts
 
     def feed(self, tokens: IntArray, cache: Any) -> Any:
         """Read tokens ``(streams, n)``; returns the logits after the last, a float tensor ``(streams, logits)``."""
