@@ -129,18 +129,10 @@ class Coverings:
 
     def _canonical(self, data: bytes) -> IntArray:
         """The tokenizer's own tokens; where there are none the longest that fit, one after the other."""
-        vocabulary = self.model.vocabulary
-        tokens = vocabulary.tokenise(data)
-        if tokens is not None:
-            return tokens
-        found, at = [], 0
-        longest = max(map(len, vocabulary.token_bytes))
-        while at < len(data):
-            token = vocabulary.trie.longest(data[at : at + longest])
-            if token is not None:
-                found.append(token)
-            at += 1 if token is None else len(vocabulary.token_bytes[token])
-        return np.array(found, np.int64)
+        tokens = self.model.vocabulary.tokenise(data)
+        if tokens is None:
+            tokens = self.model.vocabulary.greedy(data, in_all=False)
+        return np.empty(0, np.int64) if tokens is None else tokens
 
     def _without_end(self, tokens: IntArray) -> tuple[IntArray, bytes]:
         """The tokens but for the last of ``COVERED_BYTES`` or more, and the bytes of those that are left."""

@@ -75,12 +75,20 @@ def _segments(data: bytes, vocabulary: Vocabulary) -> Iterator[tuple[bytes, IntA
 
 def _halved(segment: bytes, vocabulary: Vocabulary) -> Iterator[tuple[bytes, IntArray | None]]:
     found = vocabulary.tokenise(segment)
-    if found is not None or len(segment) <= SMALLEST_SEGMENT_BYTES:
+    if found is not None:
         yield segment, found
-        return
-    middle = _place_to_cut(segment, 0, len(segment) // 2)
-    yield from _halved(segment[:middle], vocabulary)
-    yield from _halved(segment[middle:], vocabulary)
+    elif len(segment) <= SMALLEST_SEGMENT_BYTES:
+        yield segment, _forced(segment, vocabulary)
+    else:
+        middle = _place_to_cut(segment, 0, len(segment) // 2)
+        yield from _halved(segment[:middle], vocabulary)
+        yield from _halved(segment[middle:], vocabulary)
+
+
+def _forced(segment: bytes, vocabulary: Vocabulary) -> IntArray | None:
+    """Tokens that the tokenizer would not give, if so few will do that most of the segment is text all the same."""
+    tokens = vocabulary.greedy(segment)
+    return tokens if tokens is not None and len(tokens) <= len(segment) // 2 else None
 
 
 def _place_to_cut(data: bytes, first: int, beyond: int) -> int:

@@ -78,6 +78,25 @@ class Vocabulary:
             tokens = tokens[1:]
         return np.array(tokens, np.int64) if self.join(tokens) == data else None
 
+    def greedy(self, data: bytes, in_all: bool = True) -> IntArray | None:
+        """The longest tokens that fit, one after the other, which the tokenizer might not give.
+
+        None if there is a byte with which no token begins; without ``in_all``, such bytes are left out.
+        """
+        found, at = [], 0
+        while at < len(data):
+            token = self.trie.longest(data[at : at + self._longest])
+            if token is not None:
+                found.append(token)
+            elif in_all:
+                return None
+            at += 1 if token is None else len(self.token_bytes[token])
+        return np.array(found, np.int64)
+
+    @cached_property
+    def _longest(self) -> int:
+        return max(map(len, self.token_bytes))
+
     def join(self, tokens: Sequence[int] | IntArray) -> bytes:
         """The bytes that tokens stand for."""
         table = self.token_bytes
