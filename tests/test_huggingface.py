@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import compgen
-from compgen import archive, cli, numerics
+from compgen import archive, cli, numerics, parallel
 from compgen.coding import BatchDecoder, BatchEncoder
 from compgen.errors import CompgenError, CorruptDataError, MissingExtraError, UsageError
 
@@ -434,6 +434,17 @@ def test_a_session_is_about_what_the_code_says(hf: Callable[..., HuggingFace]) -
         assert name == "gpt2" or scored > coded - 40  # where there is one tokenisation
 
 
+@pytest.mark.parametrize("name", ["gpt2", "sliding"])
+def test_scoring_together_is_scoring_alone(hf: Callable[..., HuggingFace], name: str) -> None:
+    predictor, seen = hf(name, beam=3, context=20), list[tuple[int, int]]()
+    streams = [TEXT[:30], b"", b"\xff\x80", *[TEXT[i : i + 20] for i in range(9)]]
+    contexts = [TEXT[:7], b"a", *[b""] * 10]
+    together = predictor.code_lengths(streams, contexts, lambda *progress: seen.append(progress))
+    for stream, context, bits in zip(streams, contexts, together, strict=True):
+        np.testing.assert_allclose(bits, predictor._score(stream, context, 0, 0, None), rtol=1e-3)
+    assert seen[-1] == (212, 212)
+
+
 def test_long_contexts_are_read_as_the_tokenizer_writes_them(hf: Callable[..., HuggingFace]) -> None:
     session = hf("bytes256").session([b""])  # where there is one way only to write them, nothing is lost
     for byte in TEXT[:140]:
@@ -483,6 +494,16 @@ def test_archives_by_the_command_line(
         assert field in header.numerics
 
 
+def test_jobs_code_the_same(hf: Callable[..., HuggingFace]) -> None:
+    predictor = hf("gpt2", streams=2)
+    alone = archive.compress(TEXT[:900], predictor, block_bytes=300)
+    with parallel.jobs(2, "threading"):
+        assert archive.compress(TEXT[:900], predictor, block_bytes=300) == alone
+        assert archive.decompress(alone, predictor) == TEXT[:900]
+    copy = pickle.loads(pickle.dumps(dataclasses.replace(predictor, threads=2)))
+    assert "threads 2" in copy.numerics
+
+
 def test_other_numerics_are_named(
     hf: Callable[..., HuggingFace], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -490,7 +511,6 @@ def test_other_numerics_are_named(
     packed = archive.compress(TEXT[:300], predictor)
     version = torch.__version__
     monkeypatch.setattr(torch, "__version__", "1.0")
-    monkeypatch.setattr(model.TokenModel, "no_logits", model.TokenModel.no_logits)
     distribution = model.TokenModel.distribution
     monkeypatch.setattr(model.TokenModel, "distribution", lambda self, logits: distribution(self, logits * 0.9))
     with pytest.raises(
@@ -631,7 +651,7 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_libraries_say_nothing(saved: Callable[[str], Path], capfd: pytest.CaptureFixture[str]) -> None:
-    loading.load.cache_clear()
+    loading._load.cache_clear()
     assert HuggingFace(str(saved("byt5"))).encode_block(TEXT[:50])
     assert capfd.readouterr() == ("", "")
 

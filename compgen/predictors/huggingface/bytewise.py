@@ -22,12 +22,13 @@ only error.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from compgen import numerics
 from compgen.interfaces import FloatArray, IntArray, Session, Symbols, byte_array, symbol_array
 from compgen.predictors.huggingface.model import TokenModel, Window, require_finite, running
 from compgen.predictors.huggingface.vocabulary import Node
@@ -38,6 +39,8 @@ NEGLIGIBLE = 2.0**-20
 FLOOR = 2.0**-32
 #: Of a context longer than twice this, all but about so many bytes are read as the tokenizer writes them.
 COVERED_BYTES = 64
+#: Streams that are scored at once: each has a cache for every hypothesis.
+SCORED_TOGETHER = 8
 
 
 @dataclass(frozen=True)
@@ -236,6 +239,26 @@ class ByteSession(Session):
     def fork(self) -> ByteSession:
         """See :meth:`Session.fork`."""
         return ByteSession(self._coverings, [stream.fork() for stream in self._streams])
+
+
+def code_lengths(
+    coverings: Coverings, streams: Sequence[Symbols], contexts: Sequence[Symbols], done: Callable[[int], None]
+) -> list[FloatArray]:
+    """Bits of each byte of each stream, some streams at a time; ``done`` gets the bytes of each step."""
+    lengths = [np.empty(len(stream)) for stream in streams]
+    symbols = [symbol_array(stream).tolist() for stream in streams]
+    for first in range(0, len(streams), SCORED_TOGETHER):
+        group = range(first, min(first + SCORED_TOGETHER, len(streams)))
+        readers = ByteSession.after(coverings, [contexts[i] for i in group])._streams
+        for step in range(max(map(len, symbols[first : first + SCORED_TOGETHER]))):
+            going = [i for i in group if step < len(symbols[i])]
+            for i in going:
+                lengths[i][step] = readers[i - first].probabilities()[symbols[i][step]]
+            onward = [i for i in going if step + 1 < len(symbols[i])]
+            with running(coverings.threads):
+                _push(coverings, [readers[i - first] for i in onward], [symbols[i][step] for i in onward])
+            done(len(going))
+    return [-numerics.log2(chosen) for chosen in lengths]
 
 
 def _push(coverings: Coverings, streams: Sequence[_Stream], symbols: Sequence[int]) -> None:

@@ -22,6 +22,9 @@ _TOKENIZER = (
 _SAFE, _PICKLED = ("*.safetensors", "*.safetensors.index.json"), ("pytorch_model*.bin", "pytorch_model*.bin.index.json")
 _PIECE_BYTES = 1 << 22
 
+#: Names, sizes and times of files.
+Stamp = tuple[tuple[str, int, int], ...]
+
 
 def folder_of(model: str) -> Path:
     """The folder of a path, or of the id of a model: from the library's own cache, else from the hub.
@@ -79,7 +82,7 @@ def _weights(folder: Path) -> list[Path]:
     return []
 
 
-def stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
+def stamp(folder: Path) -> Stamp:
     """Names, sizes and times of all files that matter: what changes when the model does."""
     paths = {folder / "config.json", *_weights(folder)}
     paths.update(path for pattern in _TOKENIZER for path in folder.glob(pattern))
@@ -88,7 +91,7 @@ def stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
 
 
 @lru_cache(maxsize=64)
-def digest(folder: Path, files: tuple[tuple[str, int, int], ...]) -> str:
+def digest(folder: Path, files: Stamp) -> str:
     """SHA-256 over the names and SHA-256s of the files that :func:`stamp` found, which are read piece by piece."""
     whole = hashlib.sha256()
     for name, _, _ in files:

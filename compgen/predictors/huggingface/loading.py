@@ -24,6 +24,7 @@ try:
 except ImportError:
     raise MissingExtraError("hf", "lm") from None
 
+from compgen.predictors.huggingface.files import Stamp
 from compgen.predictors.huggingface.model import TokenModel, running
 from compgen.predictors.huggingface.vocabulary import Vocabulary
 
@@ -69,9 +70,17 @@ def _silence() -> Iterator[None]:
             chatter.enable_progress_bar()
 
 
+_load_lock = threading.Lock()
+
+
+def load(folder: Path, stamp: Stamp, dtype: str, device: str, threads: int) -> TokenModel:
+    """The model and tokenizer of a folder; ``stamp`` is what changes when its files do. The last two are kept."""
+    with _load_lock:
+        return _load(folder, stamp, dtype, device, threads)
+
+
 @lru_cache(maxsize=2)
-def load(folder: Path, _stamp: object, dtype: str, device: str, threads: int) -> TokenModel:
-    """The model and tokenizer of a folder. ``_stamp`` is what changes when its files do."""
+def _load(folder: Path, _stamp: Stamp, dtype: str, device: str, threads: int) -> TokenModel:
     device = checked_device(device)
     with quiet(), running(threads):
         tokenizer = _attempt(folder, "tokenizer", transformers.AutoTokenizer.from_pretrained)

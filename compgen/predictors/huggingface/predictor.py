@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from compgen.errors import CompgenError, UsageError
-from compgen.interfaces import BlockCoder, Done, Predictor, Session, Symbols
+from compgen.interfaces import BlockCoder, Done, FloatArray, Predictor, Progress, Session, Symbols
 from compgen.predictors.huggingface import files
 
 if TYPE_CHECKING:
+    from compgen.predictors.huggingface.bytewise import Coverings
     from compgen.predictors.huggingface.model import TokenModel, Window
 
 #: A block is coded as one stream for each of these many bytes, and as MAX_STREAMS at most.
@@ -94,10 +94,29 @@ class HuggingFace(Predictor, BlockCoder):
 
     def session(self, contexts: Sequence[Symbols]) -> Session:
         """See :meth:`Predictor.session`: the next byte, summed over the ways to write the bytes before as tokens."""
-        from compgen.predictors.huggingface.bytewise import ByteSession, Coverings
+        from compgen.predictors.huggingface.bytewise import ByteSession
 
-        model = self._load()
-        return ByteSession.after(Coverings(model, self._window(model), self.beam, self._threads), contexts)
+        return ByteSession.after(self._coverings(), contexts)
+
+    def code_lengths(
+        self,
+        streams: Sequence[Symbols],
+        contexts: Sequence[Symbols] | None = None,
+        progress: Progress | None = None,
+    ) -> list[FloatArray]:
+        """See :meth:`Predictor.code_lengths`: by bytes, as :meth:`session`; streams are read together."""
+        from compgen.predictors.huggingface import bytewise
+
+        total, count = sum(map(len, streams)), 0
+
+        def done(more: int) -> None:
+            nonlocal count
+            count += more
+            if progress is not None:
+                progress(count, total)
+
+        contexts = [b""] * len(streams) if contexts is None else contexts
+        return bytewise.code_lengths(self._coverings(), streams, contexts, done)
 
     def encode_block(self, data: bytes, done: Done | None = None) -> bytes:
         """See :meth:`BlockCoder.encode_block`."""
@@ -117,11 +136,17 @@ class HuggingFace(Predictor, BlockCoder):
         with loading.quiet(), running(self._threads):
             return coder.decode(code, length, model, self._streams(length), self._window(model), done)
 
+    def _coverings(self) -> Coverings:
+        from compgen.predictors.huggingface.bytewise import Coverings
+
+        model = self._load()
+        return Coverings(model, self._window(model), self.beam, self._threads)
+
     def _load(self) -> TokenModel:
         from compgen.predictors.huggingface import loading
 
         folder = files.folder_of(self.model)
-        return loading.load(Path(folder), files.stamp(folder), self.dtype, self.device, self._threads)
+        return loading.load(folder, files.stamp(folder), self.dtype, self.device, self._threads)
 
     def _streams(self, length: int) -> int:
         return self.streams or max(1, min(MAX_STREAMS, length // STREAM_BYTES))
