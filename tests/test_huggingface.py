@@ -29,6 +29,7 @@ transformers = pytest.importorskip("transformers", reason="needs the extra lm")
 tokenizers = pytest.importorskip("tokenizers", reason="needs the extra lm")
 
 from compgen.predictors.huggingface import HuggingFace, coder, files, loading, model  # noqa: E402
+from compgen.predictors.huggingface.vocabulary import Vocabulary  # noqa: E402
 
 TEXT = synthetic_text(3000)
 NAMES = ("gpt2", "llama", "byt5", "bytes256")
@@ -218,6 +219,30 @@ def test_special_text_is_text_and_nothing_is_added(hf: Callable[..., HuggingFace
             assert vocabulary.join(tokens) == data
             assert not set(tokens.tolist()) & set(vocabulary.banned.tolist())
     assert len(hf("gpt2")._load().vocabulary.tokenise(b" the code length")) <= 6
+
+
+def test_tokenizers_of_other_kinds() -> None:
+    settings = json.loads(llama_tokenizer().backend_tokenizer.to_str())
+    prepend = {"type": "Prepend", "prepend": "▁"}
+    replace = {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}
+    settings.update(pre_tokenizer=None, normalizer={"type": "Sequence", "normalizers": [prepend, replace]})
+    older_llama = tokenizers.Tokenizer.from_str(json.dumps(settings))
+    unigram = tokenizers.Tokenizer(tokenizers.models.Unigram())
+    unigram.pre_tokenizer, unigram.decoder = tokenizers.pre_tokenizers.Metaspace(), tokenizers.decoders.Metaspace()
+    unigram.normalizer = tokenizers.normalizers.NFKC()
+    options = {"special_tokens": ["<unk>"], "unk_token": "<unk>", "show_progress": False}
+    unigram.train_from_iterator([TEXT.decode()], tokenizers.trainers.UnigramTrainer(vocab_size=120, **options))
+    for backend, unknown in ((older_llama, []), (unigram, ["é ﬁ".encode()])):
+        vocabulary = Vocabulary(transformers.PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="<unk>"), 999)
+        for data in (b"the code length", b" the code", TEXT[:500]):
+            assert vocabulary.join(vocabulary.tokenise(data)) == data
+        for data in unknown:
+            assert vocabulary.tokenise(data) is None
+            assert coder.cut(data, vocabulary).plain == [(0, data)]
+    drops_spaces = tokenizers.Tokenizer(tokenizers.models.WordPiece({"[UNK]": 0, "the": 1}, unk_token="[UNK]"))
+    drops_spaces.decoder = tokenizers.decoders.WordPiece()
+    with pytest.raises(CompgenError, match="drops spaces"):
+        Vocabulary(transformers.PreTrainedTokenizerFast(tokenizer_object=drops_spaces), 10)
 
 
 def test_only_what_is_no_text_is_coded_plainly(hf: Callable[..., HuggingFace]) -> None:
@@ -454,6 +479,17 @@ def test_long_contexts_are_read_as_the_tokenizer_writes_them(hf: Callable[..., H
     for name in ("gpt2", "llama"):
         given = hf(name, context=24).session([TEXT[:2000], b"\xff" * 300])
         np.testing.assert_allclose(given.probabilities().sum(axis=1), 1.0)
+
+
+def test_bytes_that_no_token_has(tmp_path: Path) -> None:
+    """No byte is impossible, and the stream goes on behind one that has no token."""
+    predictor = dataclasses.replace(tiny(tmp_path, PIECES, MERGES), beam=8)
+    bits = predictor.code_lengths([b"ab?ab"])[0]
+    assert 31 < bits[2] <= 32
+    assert max(bits[3:]) < 4
+    after = predictor.session([b"ab" * 100 + b"?", b"?" * 300 + b"ab"]).probabilities()
+    np.testing.assert_allclose(after.sum(axis=1), 1.0)
+    assert after[:, [ord("a"), ord("b")]].sum(axis=1).min() > 0.99
 
 
 def test_drives_samplers_mixtures_and_compressors(hf: Callable[..., HuggingFace]) -> None:

@@ -70,16 +70,19 @@ class Coverings:
 
     def start(self, context: bytes) -> tuple[_Stream, bytes]:
         """A stream that has read the first part of a context, and the rest."""
-        settled, tokens = b"", np.empty(0, np.int64)
+        tokens, rest = np.empty(0, np.int64), context
         if self.beam and len(context) > 2 * COVERED_BYTES:
-            tokens, settled = self._without_end(self._canonical(context))
-        stream = _Stream(self, [_Hypothesis(self._begin(tokens), self.model.vocabulary.trie.root, 1.0)], settled)
-        return stream, context[len(settled) :]
+            tokens, rest = self._settled(self.recent(context))
+        past = self.recent(context[: len(context) - len(rest)])
+        return _Stream(self, [_Hypothesis(self._begin(tokens), self.model.vocabulary.trie.root, 1.0)], past), rest
+
+    def recent(self, past: bytes) -> bytes:
+        """The end of what was read: as much as the window holds of all but very long tokens."""
+        return past[-8 * self.window.context :]
 
     def restart(self, past: bytes) -> list[_Hypothesis]:
         """The one hypothesis that is left when no covering is: the past as the tokenizer writes it."""
-        recent = past[-8 * self.window.context :]
-        return [_Hypothesis(self._begin(self._canonical(recent)), self.model.vocabulary.trie.root, 1.0)]
+        return [_Hypothesis(self._begin(self._canonical(past)), self.model.vocabulary.trie.root, 1.0)]
 
     def extend(self, pairs: Sequence[tuple[_Read, int]]) -> list[_Read]:
         """Read one more token each; those that have read equally many together."""
@@ -132,19 +135,22 @@ class Coverings:
 
     def _canonical(self, data: bytes) -> IntArray:
         """The tokenizer's own tokens; where there are none the longest that fit, one after the other."""
-        tokens = self.model.vocabulary.tokenise(data)
+        start = next((i for i, byte in enumerate(data[:4]) if not 0x80 <= byte < 0xC0), 0)  # of a character
+        tokens = self.model.vocabulary.tokenise(data[start:])
         if tokens is None:
             tokens = self.model.vocabulary.greedy(data, in_all=False)
         return np.empty(0, np.int64) if tokens is None else tokens
 
-    def _without_end(self, tokens: IntArray) -> tuple[IntArray, bytes]:
-        """The tokens but for the last of ``COVERED_BYTES`` or more, and the bytes of those that are left."""
-        vocabulary = self.model.vocabulary
-        kept, dropped_bytes = len(tokens), 0
-        while kept and dropped_bytes < COVERED_BYTES:
+    def _settled(self, data: bytes) -> tuple[IntArray, bytes]:
+        """The tokens of all but the end, and the end: ``COVERED_BYTES`` and what else the last of these is part of."""
+        vocabulary, tokens = self.model.vocabulary, self._canonical(data)
+        if not data.endswith(vocabulary.join(tokens)):  # some of it has no tokens
+            return self._canonical(data[:-COVERED_BYTES]), data[-COVERED_BYTES:]
+        kept, end_bytes = len(tokens), 0
+        while kept and end_bytes < COVERED_BYTES:
             kept -= 1
-            dropped_bytes += len(vocabulary.token_bytes[tokens[kept]])
-        return tokens[:kept], vocabulary.join(tokens[:kept])
+            end_bytes += len(vocabulary.token_bytes[tokens[kept]])
+        return tokens[:kept], data[len(data) - end_bytes :]
 
 
 class _Stream:
@@ -166,7 +172,7 @@ class _Stream:
 
     def plan(self, byte: int) -> list[tuple[_Read, int]]:
         """Move every hypothesis on by a byte; returns what must be read for the new ones, for :meth:`complete`."""
-        self._past += bytes((byte,))
+        self._past = self._coverings.recent(self._past + bytes((byte,)))
         moved, ended = self._moved(byte)
         total = sum(share for share, _ in moved) + sum(share for share, *_ in ended)
         self._pending = []
