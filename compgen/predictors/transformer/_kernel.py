@@ -1,16 +1,20 @@
 """What stands between the transformer's matrix products, compiled, each loop one pass over its data.
 
 Arrays of float64 hold integers (see ``fixed.py``); ``rows`` are positions of streams. Multiplications and additions are
-never fused here (no fast-math), though where all values are integers it would not matter.
+never fused here (no fast-math), though where all values are integers it would not matter. Hot loops have unsigned
+indices: signed ones may count from the end, and testing for that keeps them from being vectorised.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
 from compgen.jit import inner, kernel
+
+U: Any = np.uint64
 
 
 @inner
@@ -24,11 +28,11 @@ def normalise_and_convolve(x, epsilon, scale, taps, tap_scale, limit, tail, h): 
 
     ``tail`` ``(streams, taps - 1, width)`` holds the last normalised rows and is moved on.
     """
-    streams, positions, width = x.shape
-    before = tail.shape[1]
-    window = np.empty((before + positions, width))
+    streams, positions, width = U(x.shape[0]), U(x.shape[1]), U(x.shape[2])
+    before = U(tail.shape[1])
+    window = np.empty((tail.shape[1] + x.shape[1], x.shape[2]))
     for s in range(streams):
-        window[:before] = tail[s]
+        window[: tail.shape[1]] = tail[s]
         for t in range(positions):
             squares = epsilon
             for i in range(width):
@@ -38,16 +42,16 @@ def normalise_and_convolve(x, epsilon, scale, taps, tap_scale, limit, tail, h): 
                 window[before + t, i] = _clipped(x[s, t, i] * factor, limit)
             for i in range(width):
                 total = 0.0
-                for tap in range(before + 1):
+                for tap in range(before + U(1)):
                     total += window[t + tap, i] * taps[tap, i]
                 h[s, t, i] = _clipped(total * tap_scale, limit)
-        tail[s] = window[positions:]
+        tail[s] = window[x.shape[1] :]
 
 
 @kernel
 def normalise(x, epsilon, scale, limit, h):  # type: ignore[no-untyped-def]
     """RMS norm of rows ``(rows, width)``."""
-    rows, width = x.shape
+    rows, width = U(x.shape[0]), U(x.shape[1])
     for r in range(rows):
         squares = epsilon
         for i in range(width):
@@ -78,20 +82,20 @@ def split_heads(sums, shift_scale, epsilon, scales, limit, lengths, queries, key
     ``(streams, heads, capacity, head)``, from the position ``lengths[stream]`` on. ``scales`` ``(heads + 1,)``: of each
     head's queries, and of keys.
     """
-    streams, positions, _ = sums.shape
-    heads, head = queries.shape[1], queries.shape[3]
+    streams, positions = U(sums.shape[0]), U(sums.shape[1])
+    heads, head = U(queries.shape[1]), U(queries.shape[3])
     width = heads * head
-    unit = np.empty(head)
+    unit = np.empty(queries.shape[3])
     for s in range(streams):
         for t in range(positions):
             row = sums[s, t]
-            place = lengths[s] + t
+            place = U(lengths[s]) + t
             for h in range(heads):
                 _unit(row, h * head, head, shift_scale, epsilon, scales[h], limit, queries[s, h, t])
                 _unit(row, width + h * head, head, shift_scale, epsilon, scales[heads], limit, unit)
                 for c in range(head):
                     keys[s, h, place, c] = np.int16(unit[c])
-                    v = _clipped(row[2 * width + h * head + c] * shift_scale, limit)
+                    v = _clipped(row[U(2) * width + h * head + c] * shift_scale, limit)
                     values[s, h, place, c] = np.int16(v)
 
 
@@ -150,18 +154,20 @@ def _reach(query, slope, head):  # type: ignore[no-untyped-def]
 @inner
 def _weighted_sum(weights, values, start, stop, sums):  # type: ignore[no-untyped-def]
     """``sums = weights[start:stop] @ values[start:stop]``, four keys at a time, most of which weigh nothing."""
-    head = sums.shape[0]
+    head = U(sums.shape[0])
     for c in range(head):
         sums[c] = 0.0
-    whole = start + ((stop - start) >> 2 << 2)
-    for j in range(start, whole, 4):
-        if (weights[j] | weights[j + 1] | weights[j + 2] | weights[j + 3]) == 0:
+    whole = start + U((stop - start) >> U(2) << U(2))
+    for j in range(start, whole, U(4)):
+        j1, j2, j3 = j + U(1), j + U(2), j + U(3)
+        if (weights[j] | weights[j1] | weights[j2] | weights[j3]) == 0:
             continue
-        w0, w1 = np.float64(weights[j]), np.float64(weights[j + 1])
-        w2, w3 = np.float64(weights[j + 2]), np.float64(weights[j + 3])
+        w0, w1, w2, w3 = (
+            np.float64(weights[j]), np.float64(weights[j1]), np.float64(weights[j2]), np.float64(weights[j3])
+        )  # fmt: skip
         for c in range(head):
-            first = w0 * np.float64(values[j, c]) + w1 * np.float64(values[j + 1, c])
-            sums[c] += first + (w2 * np.float64(values[j + 2, c]) + w3 * np.float64(values[j + 3, c]))
+            first = w0 * np.float64(values[j, c]) + w1 * np.float64(values[j1, c])
+            sums[c] += first + (w2 * np.float64(values[j2, c]) + w3 * np.float64(values[j3, c]))
     for j in range(whole, stop):
         for c in range(head):
             sums[c] += np.float64(weights[j]) * np.float64(values[j, c])
@@ -170,22 +176,22 @@ def _weighted_sum(weights, values, start, stop, sums):  # type: ignore[no-untype
 @inner
 def _attend_head(query, keys, values, start, here, slope, table, scores, weights, sums):  # type: ignore[no-untyped-def]
     """Weighted values of the keys from ``start`` to ``here`` to ``sums``; returns the sum of the weights."""
-    head = sums.shape[0]
+    head, first, stop = U(sums.shape[0]), U(start), U(here + 1)
     most = np.int64(-(1 << 62))
-    for j in range(start, here + 1):
+    for j in range(first, stop):
         total = np.int32(0)
         for c in range(head):
-            total += query[c] * np.int32(keys[j, c])
+            total = np.int32(total + np.int32(query[c]) * np.int32(keys[j, c]))
         scores[j] = total
-    for j in range(start, here + 1):
-        most = max(most, np.int64(scores[j]) + slope * (j - here))
+    for j in range(first, stop):
+        most = max(most, np.int64(scores[j]) + slope * (np.int64(j) - here))
     total_weight = np.int64(0)
-    for j in range(start, here + 1):
-        below = (most - np.int64(scores[j]) - slope * (j - here)) >> 10
-        weight = table[below & 1023] >> min(below >> 10, 63)
+    for j in range(first, stop):
+        below = (most - np.int64(scores[j]) - slope * (np.int64(j) - here)) >> 10
+        weight = table[U(below & 1023)] >> min(below >> 10, 63)
         weights[j] = weight
         total_weight += weight
-    _weighted_sum(weights, values, start, here + 1, sums)
+    _weighted_sum(weights, values, first, stop, sums)
     return total_weight
 
 
@@ -197,12 +203,12 @@ def attend(queries, keys, values, lengths, window, slopes, table, limit, out):  
     """
     streams, heads, _, head = queries.shape
     scores, weights = np.empty(keys.shape[2], np.int32), np.empty(keys.shape[2], np.int64)
-    query, sums = np.empty(head, np.int32), np.empty(head, np.float64)
+    query, sums = np.empty(head, np.int16), np.empty(head, np.float64)
     for s in range(streams):
         here = lengths[s]
         for h in range(heads):
             for c in range(head):
-                query[c] = np.int32(queries[s, h, 0, c])
+                query[c] = np.int16(queries[s, h, 0, c])
             slope = np.int64(slopes[h])
             start = max(0, here - min(window - 1, _reach(query, slope, head)))
             total = _attend_head(query, keys[s, h], values[s, h], start, here, slope, table, scores, weights, sums)
@@ -213,24 +219,24 @@ def attend(queries, keys, values, lengths, window, slopes, table, limit, out):  
 @kernel
 def add(x, sums, scale, limit):  # type: ignore[no-untyped-def]
     """``x += sums * scale``, rounded: rows ``(rows, width)``."""
-    for r in range(x.shape[0]):
-        for i in range(x.shape[1]):
+    for r in range(U(x.shape[0])):
+        for i in range(U(x.shape[1])):
             x[r, i] = min(max(x[r, i] + math.floor(sums[r, i] * scale + 0.5), -limit), limit)
 
 
 @kernel
 def mix(x, embedded, keep, again, scale, limit):  # type: ignore[no-untyped-def]
     """``x = (x * keep + embedded * again) * scale``, rounded: rows ``(rows, width)``, factors ``(width,)``."""
-    for r in range(x.shape[0]):
-        for i in range(x.shape[1]):
+    for r in range(U(x.shape[0])):
+        for i in range(U(x.shape[1])):
             x[r, i] = _clipped((x[r, i] * keep[i] + embedded[r, i] * again[i]) * scale, limit)
 
 
 @kernel
 def square_positive(sums, scale, square_scale, limit):  # type: ignore[no-untyped-def]
     """``relu(sums * scale)**2 * square_scale`` in place, both steps rounded: ``(rows, hidden)``."""
-    for r in range(sums.shape[0]):
-        for i in range(sums.shape[1]):
+    for r in range(U(sums.shape[0])):
+        for i in range(U(sums.shape[1])):
             v = min(max(math.floor(sums[r, i] * scale + 0.5), 0.0), limit)
             sums[r, i] = min(math.floor(v * v * square_scale + 0.5), limit)
 
@@ -256,11 +262,11 @@ def distribute(logits, scale, table, probabilities):  # type: ignore[no-untyped-
 @kernel
 def multiply(matrix, vectors, out):  # type: ignore[no-untyped-def]
     """``out[s] = matrix @ vectors[s]`` for few vectors: int16 ``(outputs, inputs)``, int16 ``(n, inputs)``, float64."""
-    for s in range(vectors.shape[0]):
-        for o in range(matrix.shape[0]):
+    for s in range(U(vectors.shape[0])):
+        for o in range(U(matrix.shape[0])):
             total = np.int32(0)
-            for i in range(matrix.shape[1]):
-                total += np.int32(matrix[o, i]) * np.int32(vectors[s, i])
+            for i in range(U(matrix.shape[1])):
+                total = np.int32(total + np.int32(matrix[o, i]) * np.int32(vectors[s, i]))
             out[s, o] = np.float64(total)
 
 

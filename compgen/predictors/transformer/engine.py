@@ -47,7 +47,7 @@ class Matrix:
 class Layer:
     """The integers of one layer, as float64."""
 
-    def __init__(self, weights: Weights, index: int) -> None:
+    def __init__(self, weights: Weights, index: int, norm: float, epsilon: float, table: IntArray) -> None:
         config, name = weights.config, f"layers.{index}."
         self.window = config.windows[index]
         exponents = config.slope_exponents(index)
@@ -69,17 +69,17 @@ class Layer:
         self.square_scale = 2.0 ** (hidden - 2 * relu)
         self.down_scale = 2.0 ** (residual - hidden - self.down.bits)
         self.epsilon = float(config.head) * 2.0 ** (2 * heads - fixed.EPSILON_BITS)
-
-    def arrays(self, table: IntArray) -> tuple[npt.NDArray[np.generic], ...]:
-        """As :func:`~._kernel.step` takes them."""
-        matrices = (matrix.short for matrix in (self.qkv, self.out, self.up, self.down))
-        return (self.keep, self.again, self.near, self.near_mlp, *matrices, self.scales, self.slopes, table)
-
-    def step_scales(self, norm: float) -> tuple[float, ...]:
-        """As :func:`~._kernel.step` takes them."""
-        return (
-            FACTOR_SCALE, norm, self.qkv_scale, self.out_scale, self.up_scale, self.square_scale, self.down_scale
-        )  # fmt: skip
+        #: What :func:`~._kernel.step` takes of a layer; ``norm`` and ``epsilon`` are the stream's.
+        self.step_arguments = (
+            (
+                *(self.keep, self.again, self.near, self.near_mlp),
+                *(matrix.short for matrix in (self.qkv, self.out, self.up, self.down)),
+                *(self.scales, self.slopes, table),
+            ),
+            (FACTOR_SCALE, norm, self.qkv_scale, self.out_scale, self.up_scale, self.square_scale, self.down_scale),
+            (epsilon, self.epsilon),
+            (LIMIT, RESIDUAL_LIMIT),
+        )
 
 
 class LayerCache:
@@ -90,12 +90,13 @@ class LayerCache:
         shape = (streams, config.heads, 64, config.head)
         self.keys, self.values = np.zeros(shape, np.int16), np.zeros(shape, np.int16)
         self.lengths = np.zeros(streams, np.int64)
+        self._longest = 0  # no length is above this
         self.tail, self.tail_mlp = (np.zeros((streams, TAPS - 1, config.width)) for _ in range(2))
 
     def make_room(self, positions: int) -> None:
-        """Forget what is out of sight, or take more memory, so that ``positions`` more fit."""
-        capacity, needed = self.keys.shape[2], int(self.lengths.max()) + positions
-        if needed <= capacity:
+        """Forget what is out of sight, or take more memory, so that ``positions`` more fit; they must be added then."""
+        capacity, self._longest = self.keys.shape[2], self._longest + positions
+        if self._longest <= capacity:
             return
         sight = self._window - 1
         for stream in np.flatnonzero(self.lengths > sight):
@@ -103,7 +104,7 @@ class LayerCache:
             for array in (self.keys, self.values):
                 array[stream, :, :sight] = array[stream, :, length - sight : length].copy()
             self.lengths[stream] = sight
-        needed = int(self.lengths.max()) + positions
+        needed = self._longest = int(self.lengths.max()) + positions
         if needed > capacity:
             larger = min(max(needed, 2 * capacity), max(needed, sight + 2 * PIECE))
             self.keys, self.values = (_longer(array, larger) for array in (self.keys, self.values))
@@ -123,6 +124,7 @@ class LayerCache:
         joined.values = np.concatenate([_longer(part.values, capacity) for part in parts])
         for name in ("lengths", "tail", "tail_mlp"):
             setattr(joined, name, np.concatenate([getattr(part, name) for part in parts]))
+        joined._longest = max(part._longest for part in parts)
         return joined
 
 
@@ -139,11 +141,13 @@ class Engine:
         config = self.config = weights.config
         self._embedding = weights.tensors["embedding"].astype(np.float64)
         self._unembedding = Matrix(weights, "unembedding")
-        self._layers = [Layer(weights, index) for index in range(config.layers)]
         self._attention_table = fixed.powers_table(fixed.ATTENTION).astype(np.int64)
         self._output_table = fixed.powers_table(fixed.OUTPUT).astype(np.int64)
         self._epsilon = float(config.width) * 2.0 ** (2 * weights.bits["residual"] - fixed.EPSILON_BITS)
         self._scale = float(np.sqrt(np.float64(config.width))) * 2.0**fixed.ACTIVATION
+        self._layers = [
+            Layer(weights, index, self._scale, self._epsilon, self._attention_table) for index in range(config.layers)
+        ]
 
     def start(self, streams: int) -> list[LayerCache]:
         """Caches of streams that have read nothing."""
@@ -198,9 +202,8 @@ class Engine:
     def _step(self, x: FloatArray, embedded: FloatArray, layer: Layer, cache: LayerCache) -> None:
         """One position of a few streams, in one compiled call; x and embedded ``(streams, width)``."""
         kernel.step(
-            x, embedded, layer.arrays(self._attention_table), layer.step_scales(self._scale),
-            (self._epsilon, layer.epsilon), (LIMIT, RESIDUAL_LIMIT),
-            cache.keys, cache.values, cache.lengths, layer.window, cache.tail, cache.tail_mlp,
+            x, embedded, *layer.step_arguments, cache.keys, cache.values, cache.lengths, layer.window,
+            cache.tail, cache.tail_mlp,
         )  # fmt: skip
 
     def _convolve(self, x: FloatArray, taps: FloatArray, tail: FloatArray, h: FloatArray) -> None:

@@ -101,7 +101,7 @@ class Trainer:
                     group["lr"] = highest * self.recipe.rate(self.step)
             with self._precision():
                 bits = self._code_lengths(torch.from_numpy(batch).to(self.device)).mean()
-            bits.backward()  # type: ignore[no-untyped-call]
+            bits.backward()
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), 10.0)
             for optimiser in self._optimisers:
                 optimiser.step()
