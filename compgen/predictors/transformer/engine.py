@@ -95,19 +95,25 @@ class LayerCache:
 
     def make_room(self, positions: int) -> None:
         """Forget what is out of sight, or take more memory, so that ``positions`` more fit; they must be added then."""
-        capacity, self._longest = self.keys.shape[2], self._longest + positions
+        capacity, sight = self.keys.shape[2], self._window - 1
+        self._longest += positions
         if self._longest <= capacity:
             return
-        sight = self._window - 1
+        most = sight + 2 * PIECE  # so that forgetting is seldom
+        if self._longest > most:
+            self._forget(sight)
+            self._longest = int(self.lengths.max()) + positions
+        if self._longest > capacity:
+            larger = min(max(self._longest, 2 * capacity), most)
+            self.keys, self.values = (_longer(array, larger) for array in (self.keys, self.values))
+
+    def _forget(self, sight: int) -> None:
+        """Keep the last ``sight`` positions of each stream."""
         for stream in np.flatnonzero(self.lengths > sight):
             length = int(self.lengths[stream])
             for array in (self.keys, self.values):
                 array[stream, :, :sight] = array[stream, :, length - sight : length].copy()
             self.lengths[stream] = sight
-        needed = self._longest = int(self.lengths.max()) + positions
-        if needed > capacity:
-            larger = min(max(needed, 2 * capacity), max(needed, sight + 2 * PIECE))
-            self.keys, self.values = (_longer(array, larger) for array in (self.keys, self.values))
 
     def select(self, streams: IntArray) -> LayerCache:
         """A copy of some streams."""

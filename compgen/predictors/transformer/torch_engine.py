@@ -53,10 +53,12 @@ class TorchCache:
 
     def _make_room(self, count: int) -> None:
         capacity, sight = self.keys.shape[2], self.window - 1
-        if int(self.lengths.max()) + count <= capacity:
+        longest, most = int(self.lengths.max()) + count, sight + 2 * PIECE
+        if longest <= capacity:
             return
-        surplus = (self.lengths - sight).clamp(min=0)
-        size = max(int((self.lengths - surplus).max()) + count, min(2 * capacity, sight + 2 * PIECE))
+        surplus = (self.lengths - sight).clamp(min=0) if longest > most else torch.zeros_like(self.lengths)
+        longest = int((self.lengths - surplus).max()) + count
+        size = max(capacity, min(max(longest, 2 * capacity), most))
         source = (surplus[:, None] + torch.arange(size, device=self.keys.device)).clamp(max=capacity - 1)
         index = source[:, None, :, None].expand(-1, self.keys.shape[1], -1, self.keys.shape[3])
         self.keys, self.values = self.keys.gather(2, index), self.values.gather(2, index)
