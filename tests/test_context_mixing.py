@@ -19,7 +19,7 @@ from compgen import numerics
 from compgen.datasets import default_context
 from compgen.errors import UsageError
 from compgen.predictors.contextmix import ContextMix, tables
-from compgen.predictors.contextmix import _kernel as kernel
+from compgen.predictors.contextmix import _fields as fields
 from compgen.predictors.contextmix import model as model_module
 from compgen.predictors.contextmix.settings import recipe, recipes
 
@@ -205,7 +205,7 @@ def test_histories_are_a_machine() -> None:
 # --- the kernel against its description -----------------------------------------------------------------------------
 
 MASK = (1 << 64) - 1
-K1, K2, K3, K4, K5 = (int(getattr(kernel, f"K{i}")) for i in range(1, 6))
+K1, K2, K3, K4, K5 = (int(getattr(fields, f"K{i}")) for i in range(1, 6))
 
 
 def signed32(x: int) -> int:
@@ -283,7 +283,7 @@ class Plain:
         x.append(256)
         rows, logits = [], []
         row2 = self.weights2.setdefault(c0, [65536 // len(self.made.selectors)] * len(self.made.selectors))
-        words = {kernel.RECENT: self.recent(), kernel.NEAR: self.near, kernel.FAR: self.far, kernel.KNOWN: known}
+        words = {fields.RECENT: self.recent(), fields.NEAR: self.near, fields.FAR: self.far, fields.KNOWN: known}
         for k, s in enumerate(self.made.selectors):
             value = words[s.source] >> s.shift & s.mask
             key = (k, c0 if s.tree else value * 8 + bit if s.bits else value)
@@ -312,7 +312,7 @@ class Plain:
         rate = self.made.speed + self.made.speed_start * 2048 // (position + 2048)
         for row, logit in zip(notes["rows"], notes["logits"], strict=True):
             difference = (y << 16) - int(squash[logit + 3072])
-            if abs(difference) >= kernel.CLOSE:
+            if abs(difference) >= fields.CLOSE:
                 error = difference * rate >> 10
                 for i, v in enumerate(notes["x"]):
                     row[i] = min(max(row[i] + ((v * error + 8192) >> 14), -524288), 524287)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from compgen.predictors.contextmix import _kernel as k
+from compgen.predictors.contextmix import _fields as k
 from compgen.predictors.contextmix import tables
 from compgen.predictors.contextmix.settings import Recipe, recipes
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from compgen import numerics
 from compgen.errors import UsageError
 from compgen.interfaces import BlockCoder, Done, FloatArray, Predictor, Progress, Session, Symbols, byte_array
+from compgen.predictors.contextmix import _fields as fields
 from compgen.predictors.contextmix import _kernel as kernel
 from compgen.predictors.contextmix import model
 from compgen.predictors.contextmix.settings import LEVELS, MEMORY_MB, MODES, recipe
@@ -142,7 +143,7 @@ class _Stream:
         """Learn symbols ``(n,)``."""
         self._room(len(symbols))
         self._buffer[self._position : self._position + len(symbols)] = symbols
-        self._run(kernel.READ, len(symbols), _new_coder(), _NOTHING, _NO_SCORES, None)
+        self._run(fields.READ, len(symbols), _new_coder(), _NOTHING, _NO_SCORES, None)
 
     def score(self, symbols: _Bytes) -> FloatArray:
         """The probability each symbol had: float64 ``(n,)``."""
@@ -150,7 +151,7 @@ class _Stream:
         self._room(len(symbols))
         self._buffer[start : start + len(symbols)] = symbols
         scores = np.zeros(start + len(symbols))
-        self._run(kernel.SCORE, len(symbols), _new_coder(), _NOTHING, scores, None)
+        self._run(fields.SCORE, len(symbols), _new_coder(), _NOTHING, scores, None)
         return scores[start:]
 
     def encode(self, symbols: _Bytes, done: Done | None) -> bytes:
@@ -159,7 +160,7 @@ class _Stream:
         self._room(len(symbols))
         self._buffer[: len(symbols)] = symbols
         code = np.zeros(len(symbols) // 2 + 64, dtype=np.uint8)
-        while not self._run(kernel.ENCODE, len(symbols) - self._position, coder, code, _NO_SCORES, done):
+        while not self._run(fields.ENCODE, len(symbols) - self._position, coder, code, _NO_SCORES, done):
             code = np.concatenate([code, np.zeros(len(code), dtype=np.uint8)])
         # Missing bytes read as 0, so what is left of the interval needs one byte or none.
         last = bytes([(int(coder[0]) >> 24) + 1]) if coder[0] else b""
@@ -172,7 +173,7 @@ class _Stream:
         start = np.zeros(4, dtype=np.uint8)
         start[: min(len(code), 4)] = code[:4]
         coder[2:] = int.from_bytes(start.tobytes(), "big"), 4
-        self._run(kernel.DECODE, length, coder, code, _NO_SCORES, done)
+        self._run(fields.DECODE, length, coder, code, _NO_SCORES, done)
         return self._buffer[:length]
 
     def distribution(self, out: FloatArray) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from compgen.predictors.contextmix._kernel import AUDIO, FAR, GENERAL, IMAGE, KNOWN, NEAR, RECENT
+from compgen.predictors.contextmix._fields import AUDIO, FAR, GENERAL, IMAGE, KNOWN, NEAR, RECENT
 
 _ODD = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93)
 _MASK = (1 << 64) - 1

@@ -1,0 +1,53 @@
+"""The names of places in the arrays of ``cm``, and how its loops are compiled: what its kernels share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+
+#: Without counts of references: arrays are only lent here, and the counting would take half the time.
+njit: Any = numba.njit  # its type stubs do not know all options
+lent: Any = njit(cache=True, nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False)
+inlined: Any = njit(
+    cache=True, nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False, forceinline=True
+)
+
+U: Any = np.uint64
+U32: Any = np.uint32
+I32: Any = np.int32
+I64: Any = np.int64
+
+#: m.settings, int64: what stays the same for a model (SLOTS, HEADS, LINES: until it grows).
+CONTEXTS, INPUTS, SETS, MEANS, KIND, WIDTH, SLOTS, HEADS, LINES, MINIMUM, MINIMUM2, SPEED, SPEED_START, REFINING = (
+    range(14)
+)
+#: m.registers, int64: what changes from byte to byte. MATCH, MATCH_LENGTH, and the same for the second match model;
+#: starts of this line and the one before; keys of the two probability maps; rates of
+#: learning; places in m.heads.
+POSITION, MATCH, MATCH_LENGTH, MATCH2, MATCH2_LENGTH, LINE, LINE2, KEY, KEY2, RATE, SHIFT, PLACE, PLACE2 = range(13)
+#: m.words, uint64: the last eight bytes and the eight before; features; hashes of this word, of the two before, and of
+#: what has come since that is no word.
+RECENT, EARLIER, NEAR, FAR, WORD, WORD1, WORD2, GAP = range(8)
+#: A selector whose source is this takes the number of contexts known.
+KNOWN = 16
+#: A row of m.notes, int32, for a bit: row of weights and probability and logit of each set, and so on.
+N_ROW, N_P, N_LOGIT, N_ROW2, N_P2, N_MAP, N_MAP2, N_MATCH, N_MATCH2 = 0, 8, 16, 24, 25, 26, 27, 28, 29
+NOTES = 32
+GENERAL, IMAGE, AUDIO = 0, 1, 2
+#: Taps of the adaptive linear predictor; the arrays of means hold up to MAX_MEANS.
+TAPS = 16
+MAX_MEANS = 8
+#: A map of probabilities has 25 of these used: one cache line.
+LINE_SIZE = 32
+#: Predictions nearer to the truth than this, in 65536ths, teach the weights nothing.
+CLOSE = 256
+#: What code() is to do.
+READ, ENCODE, DECODE, SCORE = 0, 1, 2, 3
+
+K1 = np.uint64(0x9E3779B97F4A7C15)
+K2 = np.uint64(0xC2B2AE3D27D4EB4F)
+K3 = np.uint64(0x165667B19E3779F9)
+K4 = np.uint64(0xD6E8FEB86659FD93)
+K5 = np.uint64(0xFF51AFD7ED558CCD)
