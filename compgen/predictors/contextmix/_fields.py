@@ -23,6 +23,8 @@ I64: Any = np.int64
 CONTEXTS, INPUTS, SETS, MEANS, KIND, WIDTH, SLOTS, HEADS, LINES, MINIMUM, MINIMUM2, SPEED, SPEED_START, REFINING = (
     range(14)
 )
+#: And for numbers: samples in step, wide least squares (taps, fading, ridge), narrow ones, pace of solving.
+CHANNELS, TAPS_A, FADING_A, RIDGE_A, TAPS_B, FADING_B, RIDGE_B, PACE = range(16, 24)
 #: m.registers, int64: what changes from byte to byte. MATCH, MATCH_LENGTH, and the same for the second match model;
 #: starts of this line and the one before; keys of the two probability maps; rates of
 #: learning; places in m.heads.
@@ -35,10 +37,13 @@ KNOWN = 16
 #: A row of m.notes, int32, for a bit: row of weights and probability and logit of each set, and so on.
 N_ROW, N_P, N_LOGIT, N_ROW2, N_P2, N_MAP, N_MAP2, N_MATCH, N_MATCH2 = 0, 8, 16, 24, 25, 26, 27, 28, 29
 NOTES = 32
-GENERAL, IMAGE, AUDIO = 0, 1, 2
+GENERAL, IMAGE, AUDIO, AUDIO16 = 0, 1, 2, 3
 #: Taps of the adaptive linear predictor; the arrays of means hold up to MAX_MEANS.
 TAPS = 16
-MAX_MEANS = 8
+MAX_MEANS = 16
+#: What the least squares predict from, at most; lengths of the cascaded NLMS filters.
+MAX_TAPS = 32
+STAGES = (256, 32, 16)
 #: A map of probabilities has 25 of these used: one cache line.
 LINE_SIZE = 32
 #: Predictions nearer to the truth than this, in 65536ths, teach the weights nothing.

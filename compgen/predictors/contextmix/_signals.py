@@ -6,42 +6,99 @@
 from __future__ import annotations
 
 from compgen.predictors.contextmix._fields import (
+    AUDIO16,
+    CHANNELS,
+    FADING_A,
+    FADING_B,
     FAR,
+    I32,
     I64,
     IMAGE,
     KIND,
     MEANS,
     NEAR,
+    PACE,
     POSITION,
+    RIDGE_A,
+    RIDGE_B,
+    STAGES,
     TAPS,
+    TAPS_A,
+    TAPS_B,
     WIDTH,
     U,
     inlined,
+    lent,
 )
+from compgen.predictors.contextmix._regression import dot, follow, observe, solve
 
 
 @inlined
-def _below(m, x, k):  # type: ignore[no-untyped-def]
-    """P(byte < x) in 65536ths under the logistic distribution with mean k."""
-    if x <= 0:
-        return 0
-    if x >= 256:
-        return 65536
-    logit = ((x << 8) - 128 - m.means[k]) * m.sharpness[k] >> 12
+def _probability(m, logit):  # type: ignore[no-untyped-def]
     return I64(m.squash[U(min(max(logit, -3072), 3071) + 3072)])
 
 
 @inlined
+def _below(m, x, k):  # type: ignore[no-untyped-def]
+    """P(number < x) in 65536ths under the logistic distribution with mean k."""
+    return _probability(m, ((x << 8) - 128 - m.means[k]) * m.sharpness[k] >> 20)
+
+
+@inlined
+def _cut(m, x, k):  # type: ignore[no-untyped-def]
+    """What distribution k gives to bytes below x, in whatever unit: of a byte, of a low byte, of a high byte."""
+    if m.settings[KIND] != AUDIO16:
+        return _below(m, x, k)
+    if m.registers[POSITION] & 1 == 0:
+        total = I64(0)
+        start = m.origins[k] + x
+        for j in range(m.reaches[k]):
+            total += _below(m, start + (j << 8), k)
+        return total
+    if m.reaches[k] == 0:  # wide: as good as a continuous distribution
+        return _below(m, m.origins[k] + (x << 8), k)
+    return m.masses[U(k * 16 + min(max(x - m.origins[k], 0), 9))]
+
+
+@inlined
 def split(m, at, c0, bit):  # type: ignore[no-untyped-def]
-    """Inputs from numeric predictions of the byte: how the mass of a distribution around each is split by this bit."""
-    size = 256 >> bit
-    low = (c0 << (8 - bit)) & 255
+    """Inputs from numeric predictions of the byte: how the mass of a distribution around each is split by this bit.
+
+    What is below the middle of each node of the byte's tree is kept, as its descendants' intervals start or end there.
+    """
+    size = I64(256 >> bit)
+    middle = ((c0 << (8 - bit)) & 255) + (size >> 1)
+    before = c0  # the node whose middle is our low end: that of the last 1
+    while before & 1 == 0:
+        before >>= 1
+    before >>= 1
+    after = c0  # and our high end: that of the last 0
+    while after & 1 == 1:
+        after >>= 1
+    after >>= 1
+    if after == 0:
+        after = 256
     for k in range(m.settings[MEANS]):
-        start = _below(m, low, k)
-        end = _below(m, low + size, k)
-        part = ((end - _below(m, low + (size >> 1), k)) << 4) + (size >> 1)
+        row = k * 257
+        here = I64(_cut(m, middle, k))
+        m.cuts[U(row + c0)] = here
+        start = m.cuts[U(row + before)]
+        end = m.cuts[U(row + after)]
+        part = ((end - here) << 4) + (size >> 1)
         p = (part << 12) // (((end - start) << 4) + size)
         m.inputs[at + U(k)] = m.stretch[U(min(max(p, 0), 4095))]
+
+
+@inlined
+def _prepare(m):  # type: ignore[no-untyped-def]
+    """The ends of the whole interval of bytes."""
+    for k in range(m.settings[MEANS]):
+        if m.settings[KIND] == AUDIO16:
+            m.cuts[k * 257] = _cut(m, 0, k)
+            m.cuts[k * 257 + 256] = _cut(m, 256, k)
+        else:
+            m.cuts[k * 257] = 0
+            m.cuts[k * 257 + 256] = 65536
 
 
 @inlined
@@ -106,7 +163,7 @@ def _extrapolate(m, base):  # type: ignore[no-untyped-def]
 def _sharpen(m):  # type: ignore[no-untyped-def]
     """A logistic distribution whose mean absolute error is e has logit 2 ln 2 (x - mean) / e."""
     for k in range(m.settings[MEANS]):
-        m.sharpness[k] = 1453327 // max(m.errors[U(k * 16 + m.activity[0])], 24)
+        m.sharpness[k] = 372051542 // max(m.errors[U(k * 16 + m.activity[0])], 24)
 
 
 @inlined
@@ -190,10 +247,158 @@ def _read_audio(m, buffer):  # type: ignore[no-untyped-def]
 
 
 @inlined
+def _sample(buffer, position):  # type: ignore[no-untyped-def]
+    """The 16-bit sample before a position; 0 where there is none."""
+    if position < 2:
+        return I64(0)
+    return ((I64(buffer[position - 1]) ^ 128) << 8 | I64(buffer[position - 2])) - 32768
+
+
+@lent
+def _adapt16(m, value):  # type: ignore[no-untyped-def]
+    """Learn from a sample: errors, least squares, and the cascade of NLMS filters on what the stage before left."""
+    for k in range(m.settings[MEANS]):
+        cell = k * 16 + m.activity[0]
+        m.errors[cell] += (abs((value << 8) - m.means[k]) - m.errors[cell] + (1 << m.paces[k] >> 1)) >> m.paces[k]
+    count = m.activity[3]
+    m.activity[3] = count + 1
+    n = m.settings[TAPS_A]
+    observe(m.covariance, 0, m.taps, n, value, m.settings[FADING_A])
+    second = (n + 1) * n
+    narrow = m.settings[TAPS_B]
+    observe(m.covariance, second, m.taps, narrow, value, m.settings[FADING_B])
+    if count % m.settings[PACE] == 0:
+        solve(m.covariance, 0, n, m.factor, m.settings[RIDGE_A], m.solution, 0)
+        solve(m.covariance, second, narrow, m.factor, m.settings[RIDGE_B], m.solution, n)
+    left = (value << 8) - m.means[0]
+    weight = 0
+    past = 0
+    for stage in range(3):
+        length = STAGES[stage]
+        oldest = m.activity[4 + stage]
+        error = left - m.corrections[stage]
+        follow(
+            m.filters,
+            weight,
+            m.past,
+            past + oldest,
+            length,
+            error,
+            m.energies[stage] + m.floors[stage],
+            m.speeds[stage],
+        )
+        entry = left + 128 >> 8
+        gone = I64(m.past[past + oldest])
+        m.energies[stage] += entry * entry - gone * gone
+        m.past[past + oldest] = I32(entry)
+        m.past[past + oldest + length] = I32(entry)
+        m.activity[4 + stage] = (oldest + 1) % length
+        left = error
+        weight += length
+        past += 2 * length
+    m.activity[1] = abs((value << 8) - m.means[4])
+
+
+@lent
+def _foresee16(m, buffer):  # type: ignore[no-untyped-def]
+    """The means for the next sample."""
+    position = m.registers[POSITION]
+    n = m.settings[TAPS_A]
+    step = 2 * m.settings[CHANNELS]
+    for i in range(n):
+        m.taps[i] = _sample(buffer, position - (i + 1) * step + 2)
+    low, high = I64(-32768) << 8, I64(32767) << 8
+    m.means[0] = min(max(dot(m.taps, 0, m.solution, 0, n) >> 8, low), high)
+    m.means[1] = min(max(dot(m.taps, 0, m.solution, n, m.settings[TAPS_B]) >> 8, low), high)
+    weight = 0
+    past = 0
+    for stage in range(3):
+        length = STAGES[stage]
+        total = dot(m.past, past + m.activity[4 + stage], m.filters, weight, length)
+        m.corrections[stage] = min(max(total >> 12, -(1 << 23)), 1 << 23)
+        before = m.means[0] if stage == 0 else m.means[1 + stage]
+        m.means[2 + stage] = min(max(before + m.corrections[stage], low), high)
+        weight += length
+        past += 2 * length
+    m.means[5] = (m.means[4] + m.means[1]) >> 1
+    m.means[6] = m.means[4]
+    m.means[7] = m.means[4]
+    m.activity[2] += ((m.activity[1] << 2) - m.activity[2]) >> 4
+    m.activity[0] = _size_class(m.activity[2] >> 8)
+    for k in range(m.settings[MEANS]):
+        m.sharpness[k] = 372051542 // max(m.errors[k * 16 + m.activity[0]], 24)
+
+
+@inlined
+def _expect_low(m):  # type: ignore[no-untyped-def]
+    """Where the low byte's distribution is wrapped: how often, from where on."""
+    for k in range(m.settings[MEANS]):
+        error = m.errors[k * 16 + m.activity[0]]
+        reach = 1 + (error > 4096) + (error > 12288) + (error > 24576)  # mean absolute errors of 16, 48, 96
+        m.reaches[k] = 2 * reach + 1
+        m.origins[k] = (m.means[k] >> 16 << 8) - (reach << 8)
+
+
+@inlined
+def _expect_high(m, c):  # type: ignore[no-untyped-def]
+    """Given the low byte c, only every 256th number is left: the density at the nine nearest to each mean."""
+    for k in range(m.settings[MEANS]):
+        nearest = ((m.means[k] >> 8) - c + 128) >> 8
+        if m.errors[k * 16 + m.activity[0]] > 32768:
+            m.reaches[k] = 0
+            m.origins[k] = c - 32768 - 128
+            continue
+        m.reaches[k] = 1
+        m.origins[k] = nearest + 128 - 4
+        total = I64(0)
+        m.masses[k * 16] = 0
+        for j in range(9):
+            number = c + ((nearest + j - 4) << 8)
+            p = _probability(m, ((number << 8) - m.means[k]) * m.sharpness[k] >> 20)
+            total += p * (65536 - p) >> 8
+            m.masses[k * 16 + 1 + j] = total
+
+
+@inlined
+def _read_audio16(m, buffer, c):  # type: ignore[no-untyped-def]
+    position = m.registers[POSITION]
+    if position & 1 == 0:
+        _adapt16(m, _sample(buffer, position))
+        _foresee16(m, buffer)
+        _expect_low(m)
+        expected = (m.means[4] >> 8) & 255
+    else:
+        _expect_high(m, c)
+        expected = ((((m.means[4] >> 8) - c + 128) >> 8) + 128) & 255
+    odd = position & 1
+    low = c if odd else 0
+    last = _sample(buffer, position - odd) + 32768
+    error = min(_size_class((m.activity[1] >> 4) * 8 // ((m.activity[2] >> 6) + 1)), 15)
+    m.words[NEAR] = (
+        U(m.activity[0] | odd << 4)
+        | U(expected) << U(8)
+        | U(low) << U(16)
+        | U(last & 255) << U(24)
+        | U(last >> 8) << U(32)
+    )
+    m.words[FAR] = (
+        U(m.activity[0] | odd << 4)
+        | U(error | odd << 4) << U(8)
+        | U(expected >> 4 | odd << 4) << U(16)
+        | U(odd) << U(24)
+    )
+
+
+@inlined
 def read(m, buffer, c):  # type: ignore[no-untyped-def]
     """Learn from byte c, and make contexts and means for the next."""
-    _adapt(m, c)
-    if m.settings[KIND] == IMAGE:
-        _read_image(m, buffer)
+    kind = m.settings[KIND]
+    if kind == AUDIO16:
+        _read_audio16(m, buffer, c)
     else:
-        _read_audio(m, buffer)
+        _adapt(m, c)
+        if kind == IMAGE:
+            _read_image(m, buffer)
+        else:
+            _read_audio(m, buffer)
+    _prepare(m)

@@ -56,6 +56,22 @@ class Arrays(NamedTuple):
     taps: npt.NDArray[np.int64]
     linear: npt.NDArray[np.int64]
     around: npt.NDArray[np.int64]
+    #: int64 (means * 257,): what is below the middle of each node; then how a wrapped distribution lies, masses.
+    cuts: npt.NDArray[np.int64]
+    origins: npt.NDArray[np.int64]
+    reaches: npt.NDArray[np.int64]
+    masses: npt.NDArray[np.int64]
+    #: Least squares: see ``_regression.py``. NLMS: weights, residuals (each twice), energies, predictions.
+    covariance: npt.NDArray[np.int64]
+    factor: npt.NDArray[np.int64]
+    solution: npt.NDArray[np.int64]
+    filters: npt.NDArray[np.int32]
+    past: npt.NDArray[np.int32]
+    energies: npt.NDArray[np.int64]
+    corrections: npt.NDArray[np.int64]
+    paces: npt.NDArray[np.int64]
+    speeds: npt.NDArray[np.int64]
+    floors: npt.NDArray[np.int64]
     #: int64 (16,): what the selectors chose for the two nibbles.
     selected: npt.NDArray[np.int64]
     transitions: npt.NDArray[np.uint8]
@@ -89,17 +105,25 @@ def _selectors(recipe: Recipe) -> tuple[npt.NDArray[np.int64], int]:
     return np.array(table, dtype=np.int64), row
 
 
-def start(recipe: Recipe, width: int, max_slots: int) -> Arrays:
+def _first_cuts(means: int) -> npt.NDArray[np.int64]:
+    cuts = np.zeros((means, 257), dtype=np.int64)
+    cuts[:, 256] = 65536
+    return cuts.reshape(-1)
+
+
+def start(recipe: Recipe, width: int, max_slots: int, channels: int = 1) -> Arrays:
     """A model that has read nothing."""
     n = len(recipe.contexts)
     inputs = -(-(n + 5 + recipe.means) // 8) * 8
     slots = min(FIRST_SLOTS, max_slots)
     selectors, rows = _selectors(recipe)
-    settings = np.zeros(16, dtype=np.int64)
+    settings = np.zeros(32, dtype=np.int64)
     settings[: k.REFINING + 1] = (
         n, inputs, len(selectors), recipe.means, recipe.kind, width, slots, slots // 4, slots // 4,
         *recipe.minimum, recipe.speed, recipe.speed_start, recipe.refining,
     )  # fmt: skip
+    settings[k.CHANNELS : k.PACE + 1] = channels, *recipe.regression
+    wide, narrow = int(settings[k.TAPS_A]), int(settings[k.TAPS_B])
     weights = _aligned(rows * inputs, np.int32)
     weights.reshape(rows, inputs)[:, :n] = recipe.context_weight
     weights.reshape(rows, inputs)[:, n + 5 : n + 5 + recipe.means] = recipe.mean_weight
@@ -127,13 +151,27 @@ def start(recipe: Recipe, width: int, max_slots: int) -> Arrays:
         heads=np.zeros(2 * (slots // 4), dtype=np.int32),
         inputs=_aligned(9 * inputs, np.int32),
         notes=_aligned(9 * k.NOTES, np.int32),
-        means=np.full(8, 32768, dtype=np.int64),
-        sharpness=np.full(8, 355, dtype=np.int64),
-        errors=np.tile(256 + 128 * np.sqrt(2.0) ** np.arange(16), 8).astype(np.int64),
+        means=np.full(k.MAX_MEANS, 0 if recipe.kind == k.AUDIO16 else 32768, dtype=np.int64),
+        sharpness=np.full(k.MAX_MEANS, 355 << 8, dtype=np.int64),
+        errors=np.tile(256 + 128 * np.sqrt(2.0) ** np.arange(16), k.MAX_MEANS).astype(np.int64),
         activity=np.zeros(8, dtype=np.int64),
-        taps=np.zeros(k.TAPS, dtype=np.int64),
+        taps=np.zeros(k.MAX_TAPS, dtype=np.int64),
         linear=np.zeros(2 * k.TAPS, dtype=np.int64),
         around=np.zeros(8, dtype=np.int64),
+        cuts=_first_cuts(recipe.means),
+        origins=np.zeros(k.MAX_MEANS, dtype=np.int64),
+        reaches=np.full(k.MAX_MEANS, 3, dtype=np.int64),
+        masses=np.zeros(k.MAX_MEANS * 16, dtype=np.int64),
+        covariance=np.zeros((wide + 1) * wide + (narrow + 1) * narrow, dtype=np.int64),
+        factor=np.zeros(wide * wide + 2 * wide, dtype=np.int64),
+        solution=np.zeros(wide + narrow, dtype=np.int64),
+        filters=np.zeros(sum(k.STAGES), dtype=np.int32),
+        past=np.zeros(2 * sum(k.STAGES), dtype=np.int32),
+        energies=np.zeros(3, dtype=np.int64),
+        corrections=np.zeros(3, dtype=np.int64),
+        paces=np.array((recipe.paces * 16)[: k.MAX_MEANS], dtype=np.int64),
+        speeds=np.array(recipe.speeds, dtype=np.int64),
+        floors=np.array(recipe.floors, dtype=np.int64),
         selected=np.zeros(16, dtype=np.int64),
         transitions=tables.transitions(),
         stretch=tables.stretch(),

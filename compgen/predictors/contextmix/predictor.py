@@ -40,6 +40,8 @@ class ContextMix(Predictor, BlockCoder):
     memory_mb: int = 0
     mode: str = "general"
     width: int = 64
+    bits: int = 8
+    channels: int = 1
 
     name: ClassVar[str] = "cm"
     #: Another model gets another number, and an archive says which it was made with.
@@ -107,7 +109,9 @@ class _Stream:
             return
         memory = settings.memory_mb or MEMORY_MB[settings.level]
         self._max_slots = 1 << ((memory * 65536).bit_length() - 1)
-        self._model = model.start(recipe(settings.mode, settings.level), settings.width, self._max_slots)
+        self._model = model.start(
+            recipe(settings.mode, settings.level, settings.bits), settings.width, self._max_slots, settings.channels
+        )
         self._buffer: _Bytes = np.zeros(0, dtype=np.uint8)
         self._position = 0
 

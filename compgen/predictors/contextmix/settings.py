@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from compgen.predictors.contextmix._fields import AUDIO, FAR, GENERAL, IMAGE, KNOWN, NEAR, RECENT
+from compgen.predictors.contextmix._fields import AUDIO, AUDIO16, FAR, GENERAL, IMAGE, KNOWN, NEAR, RECENT
 
 _ODD = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93)
 _MASK = (1 << 64) - 1
@@ -61,6 +61,12 @@ class Recipe:
     context_weight: int = 13107
     mean_weight: int = 13107
     refining: bool = True
+    #: Of the numeric predictors: see the settings of these names in ``_fields.py``.
+    regression: tuple[int, ...] = (0, 0, 0, 0, 0, 0, 1)
+    #: How slowly the expected error of each mean follows (rate 2**-pace), speeds and least energies of the NLMS filters.
+    paces: tuple[int, ...] = (4,) * 16
+    speeds: tuple[int, int, int] = (0, 0, 0)
+    floors: tuple[int, int, int] = (1, 1, 1)
 
 
 LEVELS = (1, 2, 3)
@@ -149,11 +155,36 @@ _AUDIO_SELECTORS = (
     Selector("activity", FAR, 0, 15, bits=True),
     Selector("last error", FAR, 8, 15, bits=True),
 )
+_AUDIO16 = (
+    Context("expected byte, activity", near=_bytes(0, 1)),
+    Context("expected byte, low byte", near=_bytes(1, 2), far=_bytes(3)),
+    Context("sample before", near=_bytes(2, 3, 4), far=_bytes(3)),
+)
+_AUDIO16_SELECTORS = (
+    Selector("activity", FAR, 0, 31, bits=True),
+    Selector("last error", FAR, 8, 31, bits=True),
+    Selector("expected byte", FAR, 16, 31, bits=True),
+)
 _TEXT = {1: (_TEXT1, _TEXT1_SELECTORS), 2: (_TEXT2, _TEXT2_SELECTORS), 3: (_TEXT3, _TEXT3_SELECTORS)}
 
 
-def recipe(mode: str, level: int) -> Recipe:
+def recipe(mode: str, level: int, bits: int = 8) -> Recipe:
     """The make-up of a mode at a level; images and sound have one level only."""
+    if mode == "audio" and bits == 16:
+        return Recipe(
+            AUDIO16,
+            _AUDIO16,
+            _AUDIO16_SELECTORS,
+            means=8,
+            speed_start=600,
+            context_weight=0,
+            mean_weight=16384,
+            refining=False,
+            regression=(32, 9, 20, 16, 8, 20, 4),
+            paces=(4, 4, 4, 4, 4, 4, 6, 3),
+            speeds=(131, 328, 656),
+            floors=(1 << 14, 1 << 12, 1 << 12),
+        )
     if mode == "image":
         return Recipe(IMAGE, _IMAGE, _IMAGE_SELECTORS, means=6, context_weight=3277)
     if mode == "audio":
