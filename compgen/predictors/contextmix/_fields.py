@@ -41,6 +41,8 @@ GENERAL, IMAGE, AUDIO, AUDIO16 = 0, 1, 2, 3
 #: Taps of the adaptive linear predictor; the arrays of means hold up to MAX_MEANS.
 TAPS = 16
 MAX_MEANS = 16
+#: Classes of activity.
+CLASSES = 32
 #: What the least squares predict from, at most; lengths of the cascaded NLMS filters.
 MAX_TAPS = 32
 STAGES = (256, 32, 16)

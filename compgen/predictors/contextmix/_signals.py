@@ -8,6 +8,7 @@ from __future__ import annotations
 from compgen.predictors.contextmix._fields import (
     AUDIO16,
     CHANNELS,
+    CLASSES,
     FADING_A,
     FADING_B,
     FAR,
@@ -103,12 +104,12 @@ def _prepare(m):  # type: ignore[no-untyped-def]
 
 @inlined
 def _size_class(x):  # type: ignore[no-untyped-def]
-    """0 for 0, then two classes a factor of two, 15 at most."""
+    """0 for 0, then two classes a factor of two, 31 at most."""
     size = 0
     while x > 3:
         x >>= 1
         size += 2
-    return min(size + x, 15)
+    return min(size + x, 31)
 
 
 @inlined
@@ -137,7 +138,7 @@ def _adapt(m, c):  # type: ignore[no-untyped-def]
     """Learn from byte c: the errors of the means, and the weights of the two linear predictors (normalised LMS)."""
     value = c << 8
     for k in range(m.settings[MEANS]):
-        cell = U(k * 16 + m.activity[0])
+        cell = U(k * CLASSES + m.activity[0])
         m.errors[cell] += (abs(value - m.means[k]) - m.errors[cell] + 8) >> 4
     energy = I64(16)
     for i in range(TAPS):
@@ -163,7 +164,7 @@ def _extrapolate(m, base):  # type: ignore[no-untyped-def]
 def _sharpen(m):  # type: ignore[no-untyped-def]
     """A logistic distribution whose mean absolute error is e has logit 2 ln 2 (x - mean) / e."""
     for k in range(m.settings[MEANS]):
-        m.sharpness[k] = 372051542 // max(m.errors[U(k * 16 + m.activity[0])], 24)
+        m.sharpness[k] = 372051542 // max(m.errors[U(k * CLASSES + m.activity[0])], 24)
 
 
 @inlined
@@ -173,7 +174,7 @@ def _read_image(m, buffer):  # type: ignore[no-untyped-def]
     w, n, nw, ne, ww, nn = m.around[0], m.around[1], m.around[2], m.around[3], m.around[4], m.around[5]
     across = abs(w - ww) + abs(n - nw) + abs(n - ne)
     down = abs(w - nw) + abs(n - nn) + abs(ne - m.around[6])
-    m.activity[0] = _size_class(across + down + m.activity[1])
+    m.activity[0] = min(_size_class(across + down + m.activity[1]), 15)
     base = (w + n) >> 1
     for i in range(8):
         m.taps[i] = m.around[i] - base
@@ -204,7 +205,7 @@ def _read_image(m, buffer):  # type: ignore[no-untyped-def]
         | U(w >> 3) << U(16)
         | U(n >> 3) << U(24)
         | U(mean >> 2) << U(32)
-        | U(_size_class(across) << 4 | _size_class(down)) << U(40)
+        | U(min(_size_class(across), 15) << 4 | min(_size_class(down), 15)) << U(40)
         | U(ne >> 3) << U(48)
         | U(nw >> 3) << U(56)
     )
@@ -223,7 +224,7 @@ def _read_audio(m, buffer):  # type: ignore[no-untyped-def]
     m.means[4] = min(max(3 * a - 3 * b + c + 128, 0), 255) << 8
     m.means[5] = (m.means[0] + m.means[1]) >> 1
     m.activity[2] += ((m.activity[1] << 8) - m.activity[2]) >> 3
-    m.activity[0] = _size_class((m.activity[2] >> 5) + (abs(a - b) >> 1))
+    m.activity[0] = min(_size_class((m.activity[2] >> 5) + (abs(a - b) >> 1)), 15)
     _sharpen(m)
     mean = (m.means[0] + 128) >> 8
     quick = (m.means[1] + 128) >> 8
@@ -242,7 +243,7 @@ def _read_audio(m, buffer):  # type: ignore[no-untyped-def]
         | U((a + 128) >> 2) << U(16)
         | U((b + 128) >> 2) << U(24)
         | U(mean >> 1) << U(32)
-        | U(_size_class(m.activity[2] >> 5)) << U(40)
+        | U(min(_size_class(m.activity[2] >> 5), 15)) << U(40)
     )
 
 
@@ -258,7 +259,7 @@ def _sample(buffer, position):  # type: ignore[no-untyped-def]
 def _adapt16(m, value):  # type: ignore[no-untyped-def]
     """Learn from a sample: errors, least squares, and the cascade of NLMS filters on what the stage before left."""
     for k in range(m.settings[MEANS]):
-        cell = k * 16 + m.activity[0]
+        cell = k * CLASSES + m.activity[0]
         m.errors[cell] += (abs((value << 8) - m.means[k]) - m.errors[cell] + (1 << m.paces[k] >> 1)) >> m.paces[k]
     count = m.activity[3]
     m.activity[3] = count + 1
@@ -324,16 +325,16 @@ def _foresee16(m, buffer):  # type: ignore[no-untyped-def]
     m.means[6] = m.means[4]
     m.means[7] = m.means[4]
     m.activity[2] += ((m.activity[1] << 2) - m.activity[2]) >> 4
-    m.activity[0] = _size_class(m.activity[2] >> 8)
+    m.activity[0] = _size_class(m.activity[2] >> 9)
     for k in range(m.settings[MEANS]):
-        m.sharpness[k] = 372051542 // max(m.errors[k * 16 + m.activity[0]], 24)
+        m.sharpness[k] = 372051542 // max(m.errors[k * CLASSES + m.activity[0]], 24)
 
 
 @inlined
 def _expect_low(m):  # type: ignore[no-untyped-def]
     """Where the low byte's distribution is wrapped: how often, from where on."""
     for k in range(m.settings[MEANS]):
-        error = m.errors[k * 16 + m.activity[0]]
+        error = m.errors[k * CLASSES + m.activity[0]]
         reach = 1 + (error > 4096) + (error > 12288) + (error > 24576)  # mean absolute errors of 16, 48, 96
         m.reaches[k] = 2 * reach + 1
         m.origins[k] = (m.means[k] >> 16 << 8) - (reach << 8)
@@ -344,7 +345,7 @@ def _expect_high(m, c):  # type: ignore[no-untyped-def]
     """Given the low byte c, only every 256th number is left: the density at the nine nearest to each mean."""
     for k in range(m.settings[MEANS]):
         nearest = ((m.means[k] >> 8) - c + 128) >> 8
-        if m.errors[k * 16 + m.activity[0]] > 32768:
+        if m.errors[k * CLASSES + m.activity[0]] > 32768:
             m.reaches[k] = 0
             m.origins[k] = c - 32768 - 128
             continue
@@ -375,14 +376,14 @@ def _read_audio16(m, buffer, c):  # type: ignore[no-untyped-def]
     last = _sample(buffer, position - odd) + 32768
     error = min(_size_class((m.activity[1] >> 4) * 8 // ((m.activity[2] >> 6) + 1)), 15)
     m.words[NEAR] = (
-        U(m.activity[0] | odd << 4)
+        U(m.activity[0] | odd << 5)
         | U(expected) << U(8)
         | U(low) << U(16)
         | U(last & 255) << U(24)
         | U(last >> 8) << U(32)
     )
     m.words[FAR] = (
-        U(m.activity[0] | odd << 4)
+        U(m.activity[0] | odd << 5)
         | U(error | odd << 4) << U(8)
         | U(expected >> 4 | odd << 4) << U(16)
         | U(odd) << U(24)

@@ -153,7 +153,7 @@ def start(recipe: Recipe, width: int, max_slots: int, channels: int = 1) -> Arra
         notes=_aligned(9 * k.NOTES, np.int32),
         means=np.full(k.MAX_MEANS, 0 if recipe.kind == k.AUDIO16 else 32768, dtype=np.int64),
         sharpness=np.full(k.MAX_MEANS, 355 << 8, dtype=np.int64),
-        errors=np.tile(256 + 128 * np.sqrt(2.0) ** np.arange(16), k.MAX_MEANS).astype(np.int64),
+        errors=np.tile(256 + 128 * np.sqrt(2.0) ** np.arange(k.CLASSES), k.MAX_MEANS).astype(np.int64),
         activity=np.zeros(8, dtype=np.int64),
         taps=np.zeros(k.MAX_TAPS, dtype=np.int64),
         linear=np.zeros(2 * k.TAPS, dtype=np.int64),

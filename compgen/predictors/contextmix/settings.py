@@ -63,7 +63,7 @@ class Recipe:
     refining: bool = True
     #: Of the numeric predictors: see the settings of these names in ``_fields.py``.
     regression: tuple[int, ...] = (0, 0, 0, 0, 0, 0, 1)
-    #: How slowly the expected error of each mean follows (rate 2**-pace), speeds and least energies of the NLMS filters.
+    #: How slowly the expected errors of the means follow (rate 2**-pace); speeds and least energies of the NLMS filters.
     paces: tuple[int, ...] = (4,) * 16
     speeds: tuple[int, int, int] = (0, 0, 0)
     floors: tuple[int, int, int] = (1, 1, 1)
@@ -161,7 +161,7 @@ _AUDIO16 = (
     Context("sample before", near=_bytes(2, 3, 4), far=_bytes(3)),
 )
 _AUDIO16_SELECTORS = (
-    Selector("activity", FAR, 0, 31, bits=True),
+    Selector("activity", FAR, 0, 63, bits=True),
     Selector("last error", FAR, 8, 31, bits=True),
     Selector("expected byte", FAR, 16, 31, bits=True),
 )
@@ -176,14 +176,15 @@ def recipe(mode: str, level: int, bits: int = 8) -> Recipe:
             _AUDIO16,
             _AUDIO16_SELECTORS,
             means=8,
-            speed_start=600,
+            speed=160,
+            speed_start=3000,
             context_weight=0,
-            mean_weight=16384,
+            mean_weight=8000,
             refining=False,
-            regression=(32, 9, 20, 16, 8, 20, 4),
+            regression=(24, 8, 14, 16, 6, 12, 8),
             paces=(4, 4, 4, 4, 4, 4, 6, 3),
-            speeds=(131, 328, 656),
-            floors=(1 << 14, 1 << 12, 1 << 12),
+            speeds=(600, 1400, 6000),
+            floors=(1 << 12, 1 << 10, 1 << 10),
         )
     if mode == "image":
         return Recipe(IMAGE, _IMAGE, _IMAGE_SELECTORS, means=6, context_weight=3277)
