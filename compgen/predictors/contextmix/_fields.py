@@ -23,8 +23,9 @@ I64: Any = np.int64
 CONTEXTS, INPUTS, SETS, MEANS, KIND, WIDTH, SLOTS, HEADS, LINES, MINIMUM, MINIMUM2, SPEED, SPEED_START, REFINING = (
     range(14)
 )
-#: And for numbers: samples in step, wide least squares (taps, fading, ridge), narrow ones, pace of solving.
-CHANNELS, TAPS_A, FADING_A, RIDGE_A, TAPS_B, FADING_B, RIDGE_B, PACE = range(16, 24)
+#: And for numbers: channels, pixels around that are looked at, wide least squares (taps, fading, ridge), narrow ones,
+#: pace of solving, bytes of a row, where the first row or sample starts.
+CHANNELS, AROUND, TAPS_A, FADING_A, RIDGE_A, TAPS_B, FADING_B, RIDGE_B, PACE, STRIDE, PHASE = range(16, 27)
 #: m.registers, int64: what changes from byte to byte. MATCH, MATCH_LENGTH, and the same for the second match model;
 #: starts of this line and the one before; keys of the two probability maps; rates of
 #: learning; places in m.heads.
@@ -46,6 +47,9 @@ CLASSES = 32
 #: What the least squares predict from, at most; lengths of the cascaded NLMS filters.
 MAX_TAPS = 32
 STAGES = (256, 32, 16)
+#: Pixels around the next one: W N NW NE, WW NN NNE NEE, NWW NNW WWW NNN, NNEE NNWW NEEE NWWW, NNNE NNNW.
+AROUND_X = (-1, 0, -1, 1, -2, 0, 1, 2, -2, -1, -3, 0, 2, -2, 3, -3, 1, -1)
+AROUND_Y = (0, 1, 1, 1, 0, 2, 2, 1, 1, 2, 0, 3, 2, 2, 1, 1, 3, 3)
 #: A map of probabilities has 25 of these used: one cache line.
 LINE_SIZE = 32
 #: Predictions nearer to the truth than this, in 65536ths, teach the weights nothing.

@@ -6,6 +6,9 @@
 from __future__ import annotations
 
 from compgen.predictors.contextmix._fields import (
+    AROUND,
+    AROUND_X,
+    AROUND_Y,
     AUDIO16,
     CHANNELS,
     CLASSES,
@@ -19,7 +22,9 @@ from compgen.predictors.contextmix._fields import (
     MEANS,
     NEAR,
     PACE,
+    PHASE,
     POSITION,
+    STRIDE,
     RIDGE_A,
     RIDGE_B,
     STAGES,
@@ -50,7 +55,7 @@ def _cut(m, x, k):  # type: ignore[no-untyped-def]
     """What distribution k gives to bytes below x, in whatever unit: of a byte, of a low byte, of a high byte."""
     if m.settings[KIND] != AUDIO16:
         return _below(m, x, k)
-    if m.registers[POSITION] & 1 == 0:
+    if (m.registers[POSITION] - m.settings[PHASE]) & 1 == 0:
         total = I64(0)
         start = m.origins[k] + x
         for j in range(m.reaches[k]):
@@ -113,27 +118,6 @@ def _size_class(x):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _neighbours(m, buffer):  # type: ignore[no-untyped-def]
-    """Pixels around the next one: W, N, NW, NE, WW, NN, NNE to m.around; what is missing is taken from beside it."""
-    position = m.registers[POSITION]
-    width = m.settings[WIDTH]
-    column = position % width
-    start = position - width
-    n = I64(buffer[start]) if start >= 0 else I64(buffer[position - 1])
-    w = I64(buffer[position - 1]) if column > 0 else n
-    nw = I64(buffer[start - 1]) if start >= 0 and column > 0 else n
-    ne = I64(buffer[start + 1]) if start >= 0 and column + 1 < width else n
-    m.around[0] = w
-    m.around[1] = n
-    m.around[2] = nw
-    m.around[3] = ne
-    m.around[4] = I64(buffer[position - 2]) if column > 1 else w
-    m.around[5] = I64(buffer[start - width]) if start >= width else n
-    m.around[6] = I64(buffer[start - width + 1]) if start >= width and column + 1 < width else ne
-    m.around[7] = I64(buffer[start + 2]) if start >= 0 and column + 2 < width else ne
-
-
-@inlined
 def _adapt(m, c):  # type: ignore[no-untyped-def]
     """Learn from byte c: the errors of the means, and the weights of the two linear predictors (normalised LMS)."""
     value = c << 8
@@ -168,26 +152,148 @@ def _sharpen(m):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _read_image(m, buffer):  # type: ignore[no-untyped-def]
-    """Contexts and means from the pixels around the next one."""
-    _neighbours(m, buffer)
-    w, n, nw, ne, ww, nn = m.around[0], m.around[1], m.around[2], m.around[3], m.around[4], m.around[5]
+def _place_of(m, position):  # type: ignore[no-untyped-def]
+    """Channel, column and row of a position; what comes before the first row is in rows below 0."""
+    channels = m.settings[CHANNELS]
+    stride = m.settings[STRIDE]
+    position -= m.settings[PHASE]
+    row = position // stride
+    position -= row * stride
+    return position % channels, position // channels, row
+
+
+@lent
+def _neighbours(m, buffer, position, column, row):  # type: ignore[no-untyped-def]
+    """Numbers of this channel around the next one to m.around; what is missing is taken from beside it."""
+    n = m.settings[AROUND]
+    width = m.settings[WIDTH]
+    if row >= 4 and column >= 4 and column + 4 < width:
+        for i in range(n):
+            m.around[i] = buffer[position - m.offsets[i]]
+        return
+    channels = m.settings[CHANNELS]
+    stride = m.settings[STRIDE]
+    left = I64(buffer[position - channels]) if position >= channels else I64(128)
+    for i in range(n):
+        x = column + AROUND_X[i]
+        y = row - AROUND_Y[i]
+        if AROUND_Y[i] == 0 and x < 0:
+            x = 0
+            y = row - 1
+        x = min(max(x, 0), width - 1)
+        at = position + (x - column) * channels - (row - max(y, 0)) * stride
+        if row <= 0 and (AROUND_Y[i] > 0 or column + AROUND_X[i] < 0):
+            at = -1
+        m.around[i] = I64(buffer[at]) if 0 <= at < position else left
+
+
+@lent
+def _adapt_image(m, c, channel):  # type: ignore[no-untyped-def]
+    """Learn from number c: errors, biases, least squares, normalised LMS."""
+    value = c << 8
+    for k in range(m.settings[MEANS]):
+        cell = k * CLASSES + m.activity[0]
+        m.errors[cell] += (abs(value - m.means[k]) - m.errors[cell] + (1 << m.paces[k] >> 1)) >> m.paces[k]
+    base = m.activity[3]
+    a, b = m.settings[TAPS_A], m.settings[TAPS_B]
+    first = channel * ((a + 1) * a + (b + 1) * b)
+    second = first + (a + 1) * a
+    target = c - base
+    observe(m.covariance, first, m.taps, a, target, m.settings[FADING_A])
+    observe(m.covariance, second, m.taps, b, target, m.settings[FADING_B])
+    count = m.activity[4]
+    m.activity[4] = count + 1
+    if count % m.settings[PACE] < m.settings[CHANNELS]:
+        solve(m.covariance, first, a, m.factor, m.settings[RIDGE_A], m.solution, channel * (a + b))
+        solve(m.covariance, second, b, m.factor, m.settings[RIDGE_B], m.solution, channel * (a + b) + a)
+    energy = I64(16)
+    for i in range(TAPS):
+        energy += m.taps[i] * m.taps[i]
+    for k in range(2):
+        step = ((value - m.means[7 + k]) << (14 if k else 12)) // energy
+        at = (channel * 2 + k) * TAPS
+        for i in range(TAPS):
+            m.linear[at + i] += (step * m.taps[i] + 128) >> 8
+    m.activity[1] = abs(value - m.means[0]) >> 4
+    for k in range(2):
+        cell = m.activity[5 + k]
+        m.biases[cell] += (value - m.means[0] - m.biases[cell] + 16) >> 5
+
+
+@inlined
+def _fit_byte(x):  # type: ignore[no-untyped-def]
+    return min(max(x, 0), 65280)
+
+
+@lent
+def _read_image(m, buffer, c):  # type: ignore[no-untyped-def]
+    """Learn from c; contexts and means from the pixels around the next one."""
+    position = m.registers[POSITION]
+    channels = m.settings[CHANNELS]
+    stride = m.settings[STRIDE]
+    channel, column, row = _place_of(m, position - 1)
+    _adapt_image(m, I64(c), channel)
+    m.trail[(position - 1) % stride] = m.activity[1]
+    channel, column, row = _place_of(m, position)
+    _neighbours(m, buffer, position, column, row)
+    w, n, nw, ne = m.around[0], m.around[1], m.around[2], m.around[3]
+    ww, nn, nne = m.around[4], m.around[5], m.around[6]
+    at = position % stride  # a row's worth of places; where a row starts does not matter
+    here = m.trail[at]  # of the number above, still
+    beside = m.trail[at - channels if at >= channels else at]
+    after = m.trail[at + channels if at + channels < stride else at]
     across = abs(w - ww) + abs(n - nw) + abs(n - ne)
-    down = abs(w - nw) + abs(n - nn) + abs(ne - m.around[6])
-    m.activity[0] = min(_size_class(across + down + m.activity[1]), 15)
+    down = abs(w - nw) + abs(n - nn) + abs(ne - nne)
+    errors = here + after + 2 * beside
+    m.activity[0] = min(_size_class(across + down + (errors >> 4)), 15)
     base = (w + n) >> 1
-    for i in range(8):
+    m.activity[3] = base
+    around = m.settings[AROUND]
+    for i in range(around):
         m.taps[i] = m.around[i] - base
-    _extrapolate(m, base)
-    low, high = min(w, n), max(w, n)
+    other = I64(0)
+    for k in range(1, channels):  # the channels of this pixel that are known
+        tap = around + 4 * (k - 1)
+        if channel >= k and row > 0 and column > 0 and column + 1 < m.settings[WIDTH]:
+            up = I64(buffer[position - k - stride])
+            left = I64(buffer[position - k - channels])
+            middle = (up + left) >> 1
+            m.taps[tap] = I64(buffer[position - k]) - middle
+            m.taps[tap + 1] = left - middle
+            m.taps[tap + 2] = I64(buffer[position - k - stride - channels]) - middle
+            m.taps[tap + 3] = I64(buffer[position - k - stride + channels]) - middle
+            if k == 1:
+                other = m.taps[tap]
+        else:
+            for i in range(4):
+                m.taps[tap + i] = 0
+    a, b = m.settings[TAPS_A], m.settings[TAPS_B]
+    first = channel * (a + b)
+    m.means[0] = _fit_byte((base << 8) + (dot(m.taps, 0, m.solution, first, a) >> 8))
+    m.means[1] = _fit_byte((base << 8) + (dot(m.taps, 0, m.solution, first + a, b) >> 8))
     plane = w + n - nw
-    median = min(max(plane, low), high)
-    m.means[2] = median << 8
-    m.means[3] = min(max(((w + n) << 7) + ((ne - nw) << 6), 0), 65280)
-    m.means[4] = w << 8
-    m.means[5] = n << 8
-    _sharpen(m)
+    median = min(max(plane, min(w, n)), max(w, n))
+    m.means[2] = _fit_byte(median + other << 8)
+    m.means[3] = _fit_byte(((w + n) << 7) + ((ne - nw) << 6) + (other << 8))
+    m.means[4] = _fit_byte(w + other << 8)
+    m.means[5] = _fit_byte(n + other << 8)
+    for k in range(2):
+        m.means[7 + k] = _fit_byte((base << 8) + (dot(m.taps, 0, m.linear, (channel * 2 + k) * TAPS, TAPS) >> 8))
     mean = (m.means[0] + 128) >> 8
+    texture = I64(0)
+    for i in range(6):
+        texture = texture << 1 | (m.around[i] > mean)
+    texture = texture << 1 | (2 * n - nn > mean)
+    texture = texture << 1 | (2 * w - ww > mean)
+    m.activity[5] = (channel << 11) + (texture << 3) + min(_size_class((beside + here) >> 4) >> 1, 7)
+    m.activity[6] = (8 + channel << 11) + (min(_size_class(across), 15) << 4 | min(_size_class(down), 15))
+    m.means[6] = _fit_byte(m.means[0] + m.biases[m.activity[5]])
+    m.means[9] = _fit_byte(m.means[0] + m.biases[m.activity[6]])
+    m.means[10] = _fit_byte(n + ne - nne + other << 8)
+    m.means[11] = (m.means[0] + m.means[1]) >> 1
+    m.means[12] = (m.means[6] + m.means[9]) >> 1
+    m.means[13] = _fit_byte(w + ne - n + other << 8)
+    _sharpen(m)
     m.words[NEAR] = (
         U(w)
         | U(n) << U(8)
@@ -195,19 +301,18 @@ def _read_image(m, buffer):  # type: ignore[no-untyped-def]
         | U(ne) << U(24)
         | U(mean) << U(32)
         | U(median) << U(40)
-        | U(ww) << U(48)
+        | U((row & 7) << 3 | column & 7) << U(48)
         | U(nn) << U(56)
     )
-    error = min(m.activity[1] >> 1, 7)
     m.words[FAR] = (
         U(m.activity[0])
-        | U(error) << U(8)
+        | U(min(_size_class(beside >> 3), 7) | channel << 6) << U(8)
         | U(w >> 3) << U(16)
         | U(n >> 3) << U(24)
         | U(mean >> 2) << U(32)
         | U(min(_size_class(across), 15) << 4 | min(_size_class(down), 15)) << U(40)
-        | U(ne >> 3) << U(48)
-        | U(nw >> 3) << U(56)
+        | U(texture) << U(48)
+        | U((m.means[6] + 128) >> 8) << U(56)
     )
 
 
@@ -363,7 +468,8 @@ def _expect_high(m, c):  # type: ignore[no-untyped-def]
 @inlined
 def _read_audio16(m, buffer, c):  # type: ignore[no-untyped-def]
     position = m.registers[POSITION]
-    if position & 1 == 0:
+    odd = (position - m.settings[PHASE]) & 1
+    if odd == 0:
         _adapt16(m, _sample(buffer, position))
         _foresee16(m, buffer)
         _expect_low(m)
@@ -371,7 +477,6 @@ def _read_audio16(m, buffer, c):  # type: ignore[no-untyped-def]
     else:
         _expect_high(m, c)
         expected = ((((m.means[4] >> 8) - c + 128) >> 8) + 128) & 255
-    odd = position & 1
     low = c if odd else 0
     last = _sample(buffer, position - odd) + 32768
     error = min(_size_class((m.activity[1] >> 4) * 8 // ((m.activity[2] >> 6) + 1)), 15)
@@ -396,10 +501,9 @@ def read(m, buffer, c):  # type: ignore[no-untyped-def]
     kind = m.settings[KIND]
     if kind == AUDIO16:
         _read_audio16(m, buffer, c)
+    elif kind == IMAGE:
+        _read_image(m, buffer, c)
     else:
         _adapt(m, c)
-        if kind == IMAGE:
-            _read_image(m, buffer)
-        else:
-            _read_audio(m, buffer)
+        _read_audio(m, buffer)
     _prepare(m)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from compgen.predictors.contextmix import _fields as k
 from compgen.predictors.contextmix import tables
-from compgen.predictors.contextmix.settings import Recipe, recipes
+from compgen.predictors.contextmix.settings import Recipe, Shape, recipes
 
 #: Slots (16 bytes) to begin with, and how many there are for a byte read before they are made four times as many.
 FIRST_SLOTS = 1 << 16
@@ -56,6 +56,10 @@ class Arrays(NamedTuple):
     taps: npt.NDArray[np.int64]
     linear: npt.NDArray[np.int64]
     around: npt.NDArray[np.int64]
+    #: How far back the pixels around are; errors of the last row; biases by what is around.
+    offsets: npt.NDArray[np.int64]
+    trail: npt.NDArray[np.int64]
+    biases: npt.NDArray[np.int64]
     #: int64 (means * 257,): what is below the middle of each node; then how a wrapped distribution lies, masses.
     cuts: npt.NDArray[np.int64]
     origins: npt.NDArray[np.int64]
@@ -111,8 +115,10 @@ def _first_cuts(means: int) -> npt.NDArray[np.int64]:
     return cuts.reshape(-1)
 
 
-def start(recipe: Recipe, width: int, max_slots: int, channels: int = 1) -> Arrays:
+def start(recipe: Recipe, shape: Shape, max_slots: int) -> Arrays:
     """A model that has read nothing."""
+    channels, stride = shape.channels, shape.stride or shape.width * shape.channels
+    width = -(-stride // channels)
     n = len(recipe.contexts)
     inputs = -(-(n + 5 + recipe.means) // 8) * 8
     slots = min(FIRST_SLOTS, max_slots)
@@ -122,7 +128,10 @@ def start(recipe: Recipe, width: int, max_slots: int, channels: int = 1) -> Arra
         n, inputs, len(selectors), recipe.means, recipe.kind, width, slots, slots // 4, slots // 4,
         *recipe.minimum, recipe.speed, recipe.speed_start, recipe.refining,
     )  # fmt: skip
-    settings[k.CHANNELS : k.PACE + 1] = channels, *recipe.regression
+    settings[k.CHANNELS : k.PACE + 1] = channels, recipe.around, *recipe.regression
+    settings[k.STRIDE], settings[k.PHASE] = stride, shape.phase
+    if recipe.kind == k.IMAGE:
+        settings[k.TAPS_A] += 4 * (channels - 1)
     wide, narrow = int(settings[k.TAPS_A]), int(settings[k.TAPS_B])
     weights = _aligned(rows * inputs, np.int32)
     weights.reshape(rows, inputs)[:, :n] = recipe.context_weight
@@ -156,15 +165,18 @@ def start(recipe: Recipe, width: int, max_slots: int, channels: int = 1) -> Arra
         errors=np.tile(256 + 128 * np.sqrt(2.0) ** np.arange(k.CLASSES), k.MAX_MEANS).astype(np.int64),
         activity=np.zeros(8, dtype=np.int64),
         taps=np.zeros(k.MAX_TAPS, dtype=np.int64),
-        linear=np.zeros(2 * k.TAPS, dtype=np.int64),
-        around=np.zeros(8, dtype=np.int64),
+        linear=np.zeros(channels * 2 * k.TAPS, dtype=np.int64),
+        around=np.zeros(k.MAX_TAPS, dtype=np.int64),
+        offsets=np.array(k.AROUND_Y, dtype=np.int64) * stride - np.array(k.AROUND_X) * channels,
+        trail=np.zeros(stride if recipe.kind == k.IMAGE else 1, dtype=np.int64),
+        biases=np.zeros(1 << 15 if recipe.kind == k.IMAGE else 1, dtype=np.int64),
         cuts=_first_cuts(recipe.means),
         origins=np.zeros(k.MAX_MEANS, dtype=np.int64),
         reaches=np.full(k.MAX_MEANS, 3, dtype=np.int64),
         masses=np.zeros(k.MAX_MEANS * 16, dtype=np.int64),
-        covariance=np.zeros((wide + 1) * wide + (narrow + 1) * narrow, dtype=np.int64),
+        covariance=np.zeros(channels * ((wide + 1) * wide + (narrow + 1) * narrow), dtype=np.int64),
         factor=np.zeros(wide * wide + 2 * wide, dtype=np.int64),
-        solution=np.zeros(wide + narrow, dtype=np.int64),
+        solution=np.zeros(channels * (wide + narrow), dtype=np.int64),
         filters=np.zeros(sum(k.STAGES), dtype=np.int32),
         past=np.zeros(2 * sum(k.STAGES), dtype=np.int32),
         energies=np.zeros(3, dtype=np.int64),

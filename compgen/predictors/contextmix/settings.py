@@ -47,6 +47,22 @@ class Selector:
 
 
 @dataclass(frozen=True)
+class Shape:
+    """What bytes are: the parameters of ``cm`` of these names, with what only detection finds.
+
+    ``stride``: bytes from row to row if there are more than ``width`` pixels take, as in BMP files. ``phase``: where
+    the first pixel or sample is.
+    """
+
+    mode: str = "general"
+    width: int = 64
+    bits: int = 8
+    channels: int = 1
+    stride: int = 0
+    phase: int = 0
+
+
+@dataclass(frozen=True)
 class Recipe:
     """A model's make-up: also the numeric means it makes, the shortest matches, and how fast the weights learn."""
 
@@ -61,9 +77,10 @@ class Recipe:
     context_weight: int = 13107
     mean_weight: int = 13107
     refining: bool = True
-    #: Of the numeric predictors: see the settings of these names in ``_fields.py``.
+    #: Pixels around that are looked at; wide and narrow least squares: see the settings in ``_fields.py``.
+    around: int = 0
     regression: tuple[int, ...] = (0, 0, 0, 0, 0, 0, 1)
-    #: How slowly the expected errors of the means follow (rate 2**-pace); speeds and least energies of the NLMS filters.
+    #: How slowly the expected errors of the means follow (rate 2**-pace); speed and least energy of the NLMS filters.
     paces: tuple[int, ...] = (4,) * 16
     speeds: tuple[int, int, int] = (0, 0, 0)
     floors: tuple[int, int, int] = (1, 1, 1)
@@ -74,7 +91,7 @@ LEVELS = (1, 2, 3)
 MEMORY_MB = {1: 16, 2: 256, 3: 512}
 #: A match this long is none.
 NEVER = 1 << 31
-MODES = ("general", "image", "audio")
+MODES = ("general", "image", "audio", "auto")
 
 
 def _bytes(*places: int) -> int:
@@ -136,8 +153,11 @@ _IMAGE = (
     Context("N", near=_bytes(1)),
     Context("W/8, N/8", far=_bytes(2, 3)),
     Context("mean/4, W", far=_bytes(4), near=_bytes(0)),
+    Context("corrected mean, texture", far=_bytes(6, 7)),
+    Context("corrected mean", far=_bytes(7)),
 )
 _IMAGE_SELECTORS = (
+    Selector("place in a block of 8 x 8", NEAR, 48, 63, bits=True),
     Selector("bits so far", tree=True),
     Selector("activity", FAR, 0, 15, bits=True),
     Selector("last error", FAR, 8, 7, bits=True),
@@ -187,7 +207,16 @@ def recipe(mode: str, level: int, bits: int = 8) -> Recipe:
             floors=(1 << 12, 1 << 10, 1 << 10),
         )
     if mode == "image":
-        return Recipe(IMAGE, _IMAGE, _IMAGE_SELECTORS, means=6, context_weight=3277)
+        return Recipe(
+            IMAGE,
+            _IMAGE,
+            _IMAGE_SELECTORS,
+            means=14,
+            context_weight=3277,
+            mean_weight=6000,
+            around=18,
+            regression=(18, 8, 10, 10, 6, 8, 4),
+        )
     if mode == "audio":
         return Recipe(AUDIO, _AUDIO, _AUDIO_SELECTORS, means=6, speed_start=600, context_weight=3277, mean_weight=16384)
     contexts, selectors = _TEXT[level]
