@@ -47,6 +47,7 @@ CLASSES = 32
 #: What the least squares predict from, at most; lengths of the cascaded NLMS filters.
 MAX_TAPS = 32
 STAGES = (256, 32, 16)
+TOTAL = 304
 #: Pixels around the next one: W N NW NE, WW NN NNE NEE, NWW NNW WWW NNN, NNEE NNWW NEEE NWWW, NNNE NNNW.
 AROUND_X = (-1, 0, -1, 1, -2, 0, 1, 2, -2, -1, -3, 0, 2, -2, 3, -3, 1, -1)
 AROUND_Y = (0, 1, 1, 1, 0, 2, 2, 1, 1, 2, 0, 3, 2, 2, 1, 1, 3, 3)

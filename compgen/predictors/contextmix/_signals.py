@@ -24,13 +24,14 @@ from compgen.predictors.contextmix._fields import (
     PACE,
     PHASE,
     POSITION,
-    STRIDE,
     RIDGE_A,
     RIDGE_B,
     STAGES,
+    STRIDE,
     TAPS,
     TAPS_A,
     TAPS_B,
+    TOTAL,
     WIDTH,
     U,
     inlined,
@@ -361,7 +362,7 @@ def _sample(buffer, position):  # type: ignore[no-untyped-def]
 
 
 @lent
-def _adapt16(m, value):  # type: ignore[no-untyped-def]
+def _adapt16(m, value, channel):  # type: ignore[no-untyped-def]
     """Learn from a sample: errors, least squares, and the cascade of NLMS filters on what the stage before left."""
     for k in range(m.settings[MEANS]):
         cell = k * CLASSES + m.activity[0]
@@ -369,19 +370,22 @@ def _adapt16(m, value):  # type: ignore[no-untyped-def]
     count = m.activity[3]
     m.activity[3] = count + 1
     n = m.settings[TAPS_A]
-    observe(m.covariance, 0, m.taps, n, value, m.settings[FADING_A])
-    second = (n + 1) * n
     narrow = m.settings[TAPS_B]
+    first = channel * ((n + 1) * n + (narrow + 1) * narrow)
+    second = first + (n + 1) * n
+    at = channel * (n + narrow)
+    observe(m.covariance, first, m.taps, n, value, m.settings[FADING_A])
     observe(m.covariance, second, m.taps, narrow, value, m.settings[FADING_B])
-    if count % m.settings[PACE] == 0:
-        solve(m.covariance, 0, n, m.factor, m.settings[RIDGE_A], m.solution, 0)
-        solve(m.covariance, second, narrow, m.factor, m.settings[RIDGE_B], m.solution, n)
+    if count % m.settings[PACE] < m.settings[CHANNELS]:
+        solve(m.covariance, first, n, m.factor, m.settings[RIDGE_A], m.solution, at)
+        solve(m.covariance, second, narrow, m.factor, m.settings[RIDGE_B], m.solution, at + n)
     left = (value << 8) - m.means[0]
-    weight = 0
-    past = 0
+    weight = channel * TOTAL
+    past = 2 * weight
     for stage in range(3):
         length = STAGES[stage]
-        oldest = m.activity[4 + stage]
+        state = 3 * channel + stage
+        oldest = m.oldest[state]
         error = left - m.corrections[stage]
         follow(
             m.filters,
@@ -390,15 +394,15 @@ def _adapt16(m, value):  # type: ignore[no-untyped-def]
             past + oldest,
             length,
             error,
-            m.energies[stage] + m.floors[stage],
+            m.energies[state] + m.floors[stage],
             m.speeds[stage],
         )
         entry = left + 128 >> 8
         gone = I64(m.past[past + oldest])
-        m.energies[stage] += entry * entry - gone * gone
+        m.energies[state] += entry * entry - gone * gone
         m.past[past + oldest] = I32(entry)
         m.past[past + oldest + length] = I32(entry)
-        m.activity[4 + stage] = (oldest + 1) % length
+        m.oldest[state] = (oldest + 1) % length
         left = error
         weight += length
         past += 2 * length
@@ -406,21 +410,25 @@ def _adapt16(m, value):  # type: ignore[no-untyped-def]
 
 
 @lent
-def _foresee16(m, buffer):  # type: ignore[no-untyped-def]
+def _foresee16(m, buffer, channel):  # type: ignore[no-untyped-def]
     """The means for the next sample."""
     position = m.registers[POSITION]
     n = m.settings[TAPS_A]
     step = 2 * m.settings[CHANNELS]
-    for i in range(n):
+    own = n if step == 2 else m.settings[TAPS_B]
+    for i in range(own):
         m.taps[i] = _sample(buffer, position - (i + 1) * step + 2)
+    for i in range(own, n):  # the other channel
+        m.taps[i] = _sample(buffer, position - (i - own) * step)
+    at = channel * (n + m.settings[TAPS_B])
     low, high = I64(-32768) << 8, I64(32767) << 8
-    m.means[0] = min(max(dot(m.taps, 0, m.solution, 0, n) >> 8, low), high)
-    m.means[1] = min(max(dot(m.taps, 0, m.solution, n, m.settings[TAPS_B]) >> 8, low), high)
-    weight = 0
-    past = 0
+    m.means[0] = min(max(dot(m.taps, 0, m.solution, at, n) >> 8, low), high)
+    m.means[1] = min(max(dot(m.taps, 0, m.solution, at + n, m.settings[TAPS_B]) >> 8, low), high)
+    weight = channel * TOTAL
+    past = 2 * weight
     for stage in range(3):
         length = STAGES[stage]
-        total = dot(m.past, past + m.activity[4 + stage], m.filters, weight, length)
+        total = dot(m.past, past + m.oldest[3 * channel + stage], m.filters, weight, length)
         m.corrections[stage] = min(max(total >> 12, -(1 << 23)), 1 << 23)
         before = m.means[0] if stage == 0 else m.means[1 + stage]
         m.means[2 + stage] = min(max(before + m.corrections[stage], low), high)
@@ -470,8 +478,9 @@ def _read_audio16(m, buffer, c):  # type: ignore[no-untyped-def]
     position = m.registers[POSITION]
     odd = (position - m.settings[PHASE]) & 1
     if odd == 0:
-        _adapt16(m, _sample(buffer, position))
-        _foresee16(m, buffer)
+        sample = (position - m.settings[PHASE]) >> 1
+        _adapt16(m, _sample(buffer, position), (sample - 1) % m.settings[CHANNELS])
+        _foresee16(m, buffer, sample % m.settings[CHANNELS])
         _expect_low(m)
         expected = (m.means[4] >> 8) & 255
     else:

@@ -15,6 +15,7 @@ import re
 import numpy as np
 import numpy.typing as npt
 
+from compgen.jit import inner, kernel
 from compgen.predictors.contextmix.settings import Shape
 
 #: A mean difference below this many 256ths of that of bytes drawn at random means: numbers.
@@ -51,50 +52,66 @@ def _image(stride: int, channels: int, phase: int) -> Shape | None:
     return Shape("image", -(-stride // channels), 8, channels, stride, phase)
 
 
-def guesses(window: bytes, position: int) -> list[Shape]:
-    """What a window of the data that ends at ``position`` may be, the likeliest first; nothing: no numbers."""
-    x = np.frombuffer(window, dtype=np.uint8).astype(np.int64)
-    found: list[Shape] = []
-    for channels in (1, 2):
-        found += _wide_samples(x, channels, position)
+def guesses(data: npt.NDArray[np.uint8], start: int, stop: int) -> list[Shape]:
+    """What ``data[start:stop]`` may be, the likeliest first; nothing: no numbers."""
+    kind = int(_look(data, start, stop))
+    if kind >> 2 == 16:
+        return [Shape("audio", bits=16, channels=1 + (kind >> 1 & 1), phase=kind & 1)]
+    if kind == 0:
+        return []
+    stride = _row(data[start:stop].astype(np.int64), kind)
+    found = [Shape("image", -(-stride // kind), 8, kind, stride, stop % kind)] if stride else []
+    return [*found, Shape("audio")] if kind == 1 else found
+
+
+@kernel
+def _look(data, start, stop):  # type: ignore[no-untyped-def]
+    """0: no numbers; 1 or 3: smooth from byte to byte, or from every third; 64 + 2 (channels - 1) + phase: 16 bits."""
+    seen = np.zeros((3, 256), dtype=np.int64)  # all, at even and at odd positions
+    rough = np.zeros(5, dtype=np.int64)  # differences by lag
+    wide = np.zeros((2, 5), dtype=np.int64)  # the same of 16-bit numbers whose high byte is at even, odd positions
+    letters = 0
+    for i in range(start + 5, stop):
+        c = np.int64(data[i])
+        seen[0, c] += 1
+        seen[1 + (i & 1), c] += 1
+        letters += 97 <= c | 32 <= 122
+        number = (c ^ 128) << 8 | np.int64(data[i - 1])
+        for lag in range(1, 5):
+            other = np.int64(data[i - lag])
+            rough[lag] += abs(c - other)
+            wide[i & 1, lag] += abs(number - ((other ^ 128) << 8 | np.int64(data[i - lag - 1])))
+    count = max(stop - start - 5, 1)
+    if letters * 2 > count and seen[0, 32] * 16 > count:  # prose
+        return 0
+    least = rough[1:].min() * 256 // count + 256
+    found = 0
+    bound = least * least
+    for high in range(2):
+        random = _random_difference(seen[1 + high], True)
+        stereo = wide[high, 4] * 8 < wide[high, 2] * 7
+        step = wide[high, 4 if stereo else 2] * 512 // count  # of a sample, where bytes take least * least / 256
+        if step < random * _SMOOTH and step * 64 < bound:
+            found = 64 + 2 * int(stereo) + (1 - high)
+            bound = step * 64
     if found:
         return found
-    random = _random_difference(x)
-    smooth = [step for step in (1, 3) if _difference(x, step) * 256 < random * _SMOOTH]
-    if not smooth:
-        return []
-    step = 3 if 3 in smooth and _difference(x, 3) * 8 < _difference(x, 1) * 7 else 1
-    stride = _row(x, step)
-    if stride:
-        found.append(Shape("image", -(-stride // step), 8, step, stride, position % step))
-    if step == 1:
-        found.append(Shape("audio"))
-    return found
+    random = _random_difference(seen[0], False)
+    if rough[3] * 256 // count * 256 < random * _SMOOTH and rough[3] * 8 < rough[1] * 7:
+        return 3
+    return 1 if rough[1] * 256 // count * 256 < random * _SMOOTH else 0
 
 
-def _difference(x: _Numbers, lag: int) -> int:
-    """Mean absolute difference at a lag, in 256ths."""
-    return int(np.abs(x[lag:] - x[:-lag]).sum()) * 256 // max(len(x) - lag, 1)
-
-
-def _random_difference(x: _Numbers) -> int:
-    """Mean absolute difference of two numbers of 0..255 drawn from x, in 256ths."""
-    below = np.bincount(x, minlength=256).cumsum()[:-1]
-    return int((below * (len(x) - below)).sum()) * 512 // max(len(x) * len(x), 1)
-
-
-def _wide_samples(x: _Numbers, channels: int, position: int) -> list[Shape]:
-    """16-bit samples, if every second byte is smooth and the others are not."""
-    first = position - len(x)
-    for phase in (0, 1):
-        high, low = x[(phase + 1 - first) % 2 :: 2] ^ 128, x[(phase - first) % 2 :: 2]
-        if min(len(high), len(low)) < 64:
-            continue
-        coarse = _difference(high, channels) * 256 < _random_difference(high) * _SMOOTH
-        quiet = _random_difference(high) < 256 * 24 and _random_difference(low) > 256 * 60
-        if (coarse or quiet) and _difference(low, channels) * 256 > _random_difference(low) * 200:
-            return [Shape("audio", bits=16, channels=channels, phase=phase)]
-    return []
+@inner
+def _random_difference(seen, signed):  # type: ignore[no-untyped-def]
+    """Mean absolute difference of two bytes drawn at random, in 256ths, from how often each was seen."""
+    count = max(seen.sum(), 1)
+    below = np.int64(0)
+    total = np.int64(0)
+    for i in range(256):
+        below += seen[i ^ 128 if signed else i]
+        total += below * (count - below)
+    return total * 512 // (count * count)
 
 
 def _row(x: _Numbers, step: int) -> int:

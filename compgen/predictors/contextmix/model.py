@@ -71,6 +71,7 @@ class Arrays(NamedTuple):
     solution: npt.NDArray[np.int64]
     filters: npt.NDArray[np.int32]
     past: npt.NDArray[np.int32]
+    oldest: npt.NDArray[np.int64]
     energies: npt.NDArray[np.int64]
     corrections: npt.NDArray[np.int64]
     paces: npt.NDArray[np.int64]
@@ -177,9 +178,10 @@ def start(recipe: Recipe, shape: Shape, max_slots: int) -> Arrays:
         covariance=np.zeros(channels * ((wide + 1) * wide + (narrow + 1) * narrow), dtype=np.int64),
         factor=np.zeros(wide * wide + 2 * wide, dtype=np.int64),
         solution=np.zeros(channels * (wide + narrow), dtype=np.int64),
-        filters=np.zeros(sum(k.STAGES), dtype=np.int32),
-        past=np.zeros(2 * sum(k.STAGES), dtype=np.int32),
-        energies=np.zeros(3, dtype=np.int64),
+        filters=np.zeros(channels * k.TOTAL, dtype=np.int32),
+        past=np.zeros(2 * channels * k.TOTAL, dtype=np.int32),
+        oldest=np.zeros(3 * channels, dtype=np.int64),
+        energies=np.zeros(3 * channels, dtype=np.int64),
         corrections=np.zeros(3, dtype=np.int64),
         paces=np.array((recipe.paces * 16)[: k.MAX_MEANS], dtype=np.int64),
         speeds=np.array(recipe.speeds, dtype=np.int64),

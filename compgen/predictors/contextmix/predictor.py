@@ -14,8 +14,8 @@ from compgen.errors import UsageError
 from compgen.interfaces import BlockCoder, Done, FloatArray, Predictor, Progress, Session, Symbols, byte_array
 from compgen.predictors.contextmix import _fields as fields
 from compgen.predictors.contextmix import _kernel as kernel
-from compgen.predictors.contextmix import model
-from compgen.predictors.contextmix.settings import LEVELS, MEMORY_MB, MODES, recipe
+from compgen.predictors.contextmix import detect, model
+from compgen.predictors.contextmix.settings import LEVELS, MEMORY_MB, MODES, Shape, recipe
 
 #: A model reads no more than this; longer data is cut into blocks.
 MAX_LENGTH = (1 << 31) - 1
@@ -38,7 +38,7 @@ class ContextMix(Predictor, BlockCoder):
 
     level: int = 2
     memory_mb: int = 0
-    mode: str = "general"
+    mode: str = "auto"
     width: int = 64
     bits: int = 8
     channels: int = 1
@@ -56,6 +56,10 @@ class ContextMix(Predictor, BlockCoder):
             raise UsageError(f"mode must be one of {', '.join(MODES)}, not {self.mode!r}")
         if not 0 <= self.memory_mb <= 2048:
             raise UsageError(f"memory_mb must be from 1 to 2048, or 0 for the level's own, not {self.memory_mb}")
+        if self.bits not in (8, 16):
+            raise UsageError(f"bits must be 8 or 16, not {self.bits}")
+        if not 1 <= self.channels <= 4:
+            raise UsageError(f"channels must be from 1 to 4, not {self.channels}")
         if not 1 <= self.width <= 1 << 20:
             raise UsageError(f"width must be from 1 to {1 << 20}, not {self.width}")
 
@@ -93,6 +97,13 @@ class ContextMix(Predictor, BlockCoder):
 
 #: How often to say how far the work has come.
 _PIECE_BYTES = 1 << 16
+#: mode=auto: where it looks first what it reads, how far apart the looks are at most, how many bytes it looks at.
+FIRST_LOOK = 64
+LOOK_EVERY = 1 << 16
+LONG_LOOK = 1 << 14
+SHORT_LOOK = 1 << 12
+_TRIAL_SLOTS = 1 << 13
+NEVER = 1 << 62
 _NOTHING = np.zeros(1, dtype=np.uint8)
 _NO_SCORES = np.zeros(1)
 
@@ -109,9 +120,13 @@ class _Stream:
             return
         memory = settings.memory_mb or MEMORY_MB[settings.level]
         self._max_slots = 1 << ((memory * 65536).bit_length() - 1)
-        self._model = model.start(
-            recipe(settings.mode, settings.level, settings.bits), settings.width, self._max_slots, settings.channels
-        )
+        self._level = settings.level
+        auto = settings.mode == "auto"
+        self._shape = Shape() if auto else Shape(settings.mode, settings.width, settings.bits, settings.channels)
+        self._look_at = FIRST_LOOK if auto else NEVER
+        self._model = self._start(self._shape, 0, self._max_slots)
+        #: The general model, put aside while another is in use.
+        self._aside: model.Arrays | None = None
         self._buffer: _Bytes = np.zeros(0, dtype=np.uint8)
         self._position = 0
 
@@ -121,10 +136,9 @@ class _Stream:
         """Go on by ``count`` bytes; False if ``code`` has become full before."""
         stop = self._position + count
         while self._position < stop:
-            limit = model.limit(self._model, self._max_slots)
-            if self._position == limit:
-                self._model = model.grown(self._model, self._max_slots)
-                continue
+            self._look()
+            self._model = self._with_room(self._model)
+            limit = min(model.limit(self._model, self._max_slots), self._look_at)
             part = min(stop, limit, self._position + _PIECE_BYTES)
             self._position = int(kernel.code(self._model, mode, self._buffer, part, coder, code, scores))
             if done is not None:
@@ -132,6 +146,66 @@ class _Stream:
             if self._position < part:
                 return False
         return True
+
+    def _start(self, shape: Shape, position: int, slots: int) -> model.Arrays:
+        """A model for such bytes that has read nothing, and is to start at a position."""
+        arrays = model.start(recipe(shape.mode, self._level, shape.bits), shape, slots)
+        arrays.registers[fields.POSITION] = position
+        return arrays
+
+    def _with_room(self, arrays: model.Arrays) -> model.Arrays:
+        while arrays.registers[fields.POSITION] >= model.limit(arrays, self._max_slots):
+            arrays = model.grown(arrays, self._max_slots)
+        return arrays
+
+    def _look(self) -> None:
+        """At certain positions: find out what the bytes are, and go on with another model if it does better."""
+        position = self._position
+        if position != self._look_at:
+            return
+        self._look_at = position + min(max(position, FIRST_LOOK), LOOK_EVERY)
+        if position == FIRST_LOOK:
+            shape = detect.named(self._buffer[:position].tobytes())
+            if shape is not None:
+                self._look_at = LOOK_EVERY
+                self._go_on_as(shape)
+            return
+        start = position - min(position, LONG_LOOK if position <= 2 * LONG_LOOK else SHORT_LOOK)
+        guesses = detect.guesses(self._buffer, start, position)
+        if any(guess.same_kind(self._shape) for guess in guesses[:1]) or (
+            not guesses and self._shape.mode == "general"
+        ):
+            return
+        if self._shape.mode != "general":
+            guesses.append(Shape())
+        start = max(start, position - SHORT_LOOK)
+        here = self._cost(self._shape, start)
+        costs = [here if guess.same_kind(self._shape) else self._cost(guess, start) for guess in guesses]
+        if min(costs) < 0.98 * here:
+            self._go_on_as(guesses[costs.index(min(costs))])
+        elif position >= LOOK_EVERY:
+            self._look_at = 2 * position
+
+    def _cost(self, shape: Shape, start: int) -> float:
+        """Bits of what has been read from ``start`` on, for a model that knows nothing before."""
+        scores = np.ones(self._position)
+        trial = self._start(shape, start, _TRIAL_SLOTS)
+        kernel.code(trial, fields.SCORE, self._buffer, self._position, _new_coder(), _NOTHING, scores)
+        return float(-numerics.log2(scores[start:]).sum())
+
+    def _go_on_as(self, shape: Shape) -> None:
+        """Change the model; the new one reads the last bytes, the general one all that it has missed."""
+        if self._shape.mode == "general":
+            self._aside = self._model
+        if shape.mode == "general" and self._aside is not None:
+            arrays, self._aside = self._aside, None
+        else:
+            arrays = self._start(shape, max(0, self._position - LOOK_EVERY), self._max_slots)
+        while arrays.registers[fields.POSITION] < self._position:
+            arrays = self._with_room(arrays)
+            part = min(self._position, model.limit(arrays, self._max_slots))
+            kernel.code(arrays, fields.READ, self._buffer, part, _new_coder(), _NOTHING, _NO_SCORES)
+        self._model, self._shape = arrays, shape
 
     def _room(self, count: int) -> None:
         """Make the buffer hold ``count`` bytes more."""
@@ -182,12 +256,15 @@ class _Stream:
 
     def distribution(self, out: FloatArray) -> None:
         """Write P(next symbol) to ``out`` (256,)."""
+        self._look()
         kernel.distribution(self._model, out)
 
     def fork(self) -> _Stream:
         twin = _Stream(None)
         twin._max_slots = self._max_slots
+        twin._level, twin._shape, twin._look_at = self._level, self._shape, self._look_at
         twin._model = model.copy(self._model)
+        twin._aside = None if self._aside is None else model.copy(self._aside)
         twin._buffer = self._buffer.copy()
         twin._position = self._position
         return twin

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,6 +61,11 @@ class Shape:
     channels: int = 1
     stride: int = 0
     phase: int = 0
+
+    def same_kind(self, other: Shape) -> bool:
+        """Do they differ in where the first row starts only?"""
+        mine, its = (dataclasses.replace(s, phase=s.phase if s.bits == 16 else 0) for s in (self, other))
+        return mine == its
 
 
 @dataclass(frozen=True)
