@@ -62,8 +62,8 @@ def solve(covariance, first, n, factor, ridge, solution, at):  # type: ignore[no
             total = I64(0)
             other = j * n
             for k in range(j):
-                total += factor[row + k] * factor[other + k] >> _FACTOR
-            factor[row + j] = (covariance[first + row + j] << up >> down) - total
+                total += factor[row + k] * factor[other + k]
+            factor[row + j] = (covariance[first + row + j] << up >> down) - (total >> _FACTOR)
         rest = (covariance[first + row + i] << up >> down) + added
         side = covariance[first + n * n + i] << up >> down
         for k in range(i):
@@ -75,9 +75,10 @@ def solve(covariance, first, n, factor, ridge, solution, at):  # type: ignore[no
         factor[right + i] = side
     bound = I64(1) << (WEIGHT + _LARGEST)
     for i in range(n - 1, -1, -1):
-        w = (factor[right + i] << WEIGHT) // factor[d + i]
+        total = I64(0)
         for k in range(i + 1, n):
-            w -= factor[k * n + i] * solution[at + k] >> _FACTOR
+            total += factor[k * n + i] * solution[at + k]
+        w = (factor[right + i] << WEIGHT) // factor[d + i] - (total >> _FACTOR)
         solution[at + i] = min(max(w, -bound), bound)
 
 

@@ -70,12 +70,12 @@ def _look(data, start, stop):  # type: ignore[no-untyped-def]
     seen = np.zeros((3, 256), dtype=np.int64)  # all, at even and at odd positions
     rough = np.zeros(5, dtype=np.int64)  # differences by lag
     wide = np.zeros((2, 5), dtype=np.int64)  # the same of 16-bit numbers whose high byte is at even, odd positions
-    letters = 0
+    letters = np.int64(0)
     for i in range(start + 5, stop):
         c = np.int64(data[i])
         seen[0, c] += 1
         seen[1 + (i & 1), c] += 1
-        letters += 97 <= c | 32 <= 122
+        letters += np.int64(97 <= c | 32 <= 122)
         number = (c ^ 128) << 8 | np.int64(data[i - 1])
         for lag in range(1, 5):
             other = np.int64(data[i - lag])

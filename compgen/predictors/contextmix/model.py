@@ -110,9 +110,19 @@ def _selectors(recipe: Recipe) -> tuple[npt.NDArray[np.int64], int]:
     return np.array(table, dtype=np.int64), row
 
 
-def _first_cuts(means: int) -> npt.NDArray[np.int64]:
-    cuts = np.zeros((means, 257), dtype=np.int64)
+#: The first distributions are this sharp, and lie around 0 or in the middle of the bytes.
+_SHARPNESS = 355 << 8
+
+
+def _first_cuts(recipe: Recipe) -> npt.NDArray[np.int64]:
+    """What the first distributions have below 0 and below 256: of a low byte, in three turns."""
+    cuts = np.zeros((recipe.means, 257), dtype=np.int64)
     cuts[:, 256] = 65536
+    if recipe.kind == k.AUDIO16:
+        ends = np.arange(-256, 257, 256)
+        for end in (0, 256):
+            logits = ((ends + end) * 256 - 128) * _SHARPNESS >> 20
+            cuts[:, end] = tables.squash()[np.clip(logits, -3072, 3071) + 3072].sum()
     return cuts.reshape(-1)
 
 
@@ -162,7 +172,7 @@ def start(recipe: Recipe, shape: Shape, max_slots: int) -> Arrays:
         inputs=_aligned(9 * inputs, np.int32),
         notes=_aligned(9 * k.NOTES, np.int32),
         means=np.full(k.MAX_MEANS, 0 if recipe.kind == k.AUDIO16 else 32768, dtype=np.int64),
-        sharpness=np.full(k.MAX_MEANS, 355 << 8, dtype=np.int64),
+        sharpness=np.full(k.MAX_MEANS, _SHARPNESS, dtype=np.int64),
         errors=np.tile(256 + 128 * np.sqrt(2.0) ** np.arange(k.CLASSES), k.MAX_MEANS).astype(np.int64),
         activity=np.zeros(8, dtype=np.int64),
         taps=np.zeros(k.MAX_TAPS, dtype=np.int64),
@@ -171,8 +181,8 @@ def start(recipe: Recipe, shape: Shape, max_slots: int) -> Arrays:
         offsets=np.array(k.AROUND_Y, dtype=np.int64) * stride - np.array(k.AROUND_X) * channels,
         trail=np.zeros(stride if recipe.kind == k.IMAGE else 1, dtype=np.int64),
         biases=np.zeros(1 << 15 if recipe.kind == k.IMAGE else 1, dtype=np.int64),
-        cuts=_first_cuts(recipe.means),
-        origins=np.zeros(k.MAX_MEANS, dtype=np.int64),
+        cuts=_first_cuts(recipe),
+        origins=np.full(k.MAX_MEANS, -256, dtype=np.int64),
         reaches=np.full(k.MAX_MEANS, 3, dtype=np.int64),
         masses=np.zeros(k.MAX_MEANS * 16, dtype=np.int64),
         covariance=np.zeros(channels * ((wide + 1) * wide + (narrow + 1) * narrow), dtype=np.int64),

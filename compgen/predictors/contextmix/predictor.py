@@ -45,7 +45,7 @@ class ContextMix(Predictor, BlockCoder):
 
     name: ClassVar[str] = "cm"
     #: Another model gets another number, and an archive says which it was made with.
-    numerics = "cm model 1"
+    numerics = "cm model 2"
     exact = True
     batched = False
 
