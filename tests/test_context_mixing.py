@@ -72,10 +72,9 @@ def wide_sound(samples: int = 2500) -> bytes:
     for n in range(samples):
         a, b = b, 1.93 * b - 0.997 * a
         if n % 500 == 0:
-            b += 4 * (n % 10007)
-        out += max(-32768, min(32767, int(b) + (NOISE[n] if n < len(NOISE) else LONG_NOISE[n]) % 64)).to_bytes(
-            2, "little", signed=True
-        )
+            b += 4 * (n % 997)
+        noise = NOISE[n] if n < len(NOISE) else LONG_NOISE[n]
+        out += max(-32768, min(32767, int(b) + noise % 64)).to_bytes(2, "little", signed=True)
     return bytes(out)
 
 
