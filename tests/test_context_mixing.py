@@ -19,7 +19,7 @@ import compgen
 from compgen import numerics
 from compgen.datasets import default_context
 from compgen.errors import UsageError
-from compgen.predictors.contextmix import ContextMix, detect, tables
+from compgen.predictors.contextmix import ContextMix, auto, detect, tables
 from compgen.predictors.contextmix import _fields as fields
 from compgen.predictors.contextmix import model as model_module
 from compgen.predictors.contextmix.settings import Recipe, Shape, recipe, recipes
@@ -172,7 +172,7 @@ GOLDEN = {
     "cm:memory_mb=2,mode=audio": "dd40cc72f48a7f0f",
     "cm:memory_mb=2,mode=audio,bits=16": "7a42002f148d6638",
     "cm:memory_mb=2,mode=audio,bits=16,channels=2": "7103089f970e21e6",
-    "cm:memory_mb=2": "3b75cd19429afe58",
+    "cm:memory_mb=2": "ae32e552450824ca",
 }
 
 
@@ -245,6 +245,57 @@ def test_auto_changes_its_mind() -> None:
         assert (session.probabilities() == fork.probabilities()).all()
         session.push([byte])
         fork.push([byte])
+
+
+def test_auto_decides_in_integers_and_remembers_repetitions() -> None:
+    assert tables.lengths().dtype == np.int32
+    bits = SMALL.code_lengths([TEXT[:2000]])[0].sum()
+    found = auto.Finder(2).length(Shape(), np.frombuffer(TEXT, np.uint8).copy(), 0, 2000)
+    assert isinstance(found, int)
+    assert abs(found / 4096 - bits) < 0.02 * bits  # it has fewer slots
+    again = (sound() + sound()[::-1]) * 8
+    assert len(AUTO.encode_block(again)) < 1.05 * len(SMALL.encode_block(again))
+
+
+def test_repetitions_are_seen() -> None:
+    def repeated(data: bytes, start: int) -> bool:
+        return bool(detect.repeated(np.frombuffer(data, np.uint8), start, len(data)))
+
+    assert repeated(sound() * 2, 3000)
+    assert repeated(NOISE[:1001] + bytes(500) + NOISE[500:1001], 1501)
+    assert not repeated(NOISE, 4000)
+    assert not repeated(bytes(6000), 3000)
+
+
+@pytest.mark.parametrize(
+    "text", [TEXT[:3000], "Отец Онуфрий, обходя\n".encode() * 9, b"<a>12;3</a>\n" * 40, b"x = [1, 2]\n" * 9]
+)
+def test_text_is_told_without_trials(text: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auto.Finder, "length", None)  # not called
+    AUTO.encode_block(text)
+    for numbers in (picture(), sound(), wide_sound(), NOISE, bytes(300), bytes([32, 97]) + bytes(range(97, 123)) * 9):
+        assert not detect.is_text(np.frombuffer(numbers, np.uint8), 0, len(numbers))
+
+
+@pytest.mark.parametrize("name", ["picture", "sound", "wide", "text", "mixed"])
+def test_auto_finds_the_same_byte_by_byte(name: str) -> None:
+    """Looked at before each byte or not, and branched off in between."""
+    data = (
+        TEXT[:300] + (sound()[:900] + sound()[:700]) + wide_sound()[:1500] if name == "mixed" else INPUTS[name][:1200]
+    )
+    session, chosen = AUTO.session([b""]), []
+    for i, byte in enumerate(data):
+        if i % 190 == 5:
+            fork = session.fork()
+            fork.push([byte ^ 1])
+        chosen.append(session.probabilities()[0, byte])
+        session.push([byte])
+    assert (-numerics.log2(np.array(chosen)) == AUTO.code_lengths([data])[0]).all()
+    assert AUTO.decode_block(AUTO.encode_block(data), len(data)) == data
+    silent = AUTO.session([data[:1000]])
+    for byte in data[1000:]:
+        silent.push([byte])
+    assert (silent.probabilities() == session.probabilities()).all()
 
 
 @pytest.mark.parametrize("model", VARIANTS, ids=str)

@@ -28,6 +28,8 @@ KINDS = {
     "cm:level=3,memory_mb=2,mode=general": (PAST, NOW),
     "cm:memory_mb=2,mode=image": (RAMP[:2048], RAMP[2048:3500]),
     "cm:memory_mb=2,mode=audio": (RAMP[:2048], RAMP[2048:3500]),
+    "cm:memory_mb=2": (PAST, NOW),
+    "cm:memory_mb=2,level=1": (RAMP[:2048], RAMP[2048:3500]),
 }
 
 

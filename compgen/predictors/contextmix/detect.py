@@ -24,6 +24,12 @@ _SMOOTH = 154
 _PLACES = 600
 _LONGEST_ROW = 6144
 _SHORTEST_ROW = 12
+#: Pieces of so many bytes are looked for in so many bytes before them, and every _PIECE_STEP-th place begins one.
+_PIECE = 24
+_PIECE_STEP = 32
+_FAR_BACK = 1 << 22
+_SCATTER = np.uint64(0x9E3779B97F4A7C15)
+_PLACES_BITS = 12
 _NETPBM = re.compile(rb"P([56])\s(?:#[^\n]*\n)?\s*(\d{1,6})\s+(\d{1,9})\s+255\s")
 
 _Numbers = npt.NDArray[np.int64]
@@ -52,8 +58,40 @@ def _image(stride: int, channels: int, phase: int) -> Shape | None:
     return Shape("image", -(-stride // channels), 8, channels, stride, phase)
 
 
+@kernel
+def is_text(data, start, stop):  # type: ignore[no-untyped-def]
+    """Is this UTF-8 without control characters, some white space in it, and letters or digits in half of it?
+
+    An image could hold no pixel darker than a space, and a good many as dark as that; but images are smooth.
+    """
+    odd = 0
+    spaces = 0
+    words = 0
+    missing = 0  # bytes of a character that are still to come
+    for i in range(start, stop):
+        c = data[i]
+        if c < 128:
+            if c == 32 or (9 <= c <= 13 and c != 11 and c != 12):
+                spaces += 1
+            elif 97 <= c | 32 <= 122 or 48 <= c <= 57:
+                words += 1
+            elif c < 32 or c == 127:
+                odd += 1
+            odd += missing > 0
+            missing = 0
+        elif c < 192:
+            odd += missing == 0
+            missing = max(missing - 1, 0)
+        else:
+            words += 2
+            odd += missing > 0 or c < 194 or c > 244
+            missing = 1 + (c >= 224) + (c >= 240)
+    count = stop - start
+    return odd * 32 <= count and spaces * 128 >= count and (words + spaces) * 2 >= count
+
+
 def guesses(data: npt.NDArray[np.uint8], start: int, stop: int) -> list[Shape]:
-    """What ``data[start:stop]`` may be, the likeliest first; nothing: no numbers."""
+    """What numbers ``data[start:stop]`` may be, the likeliest first; nothing: none. It should not be text."""
     kind = int(_look(data, start, stop))
     if kind >> 2 == 16:
         return [Shape("audio", bits=16, channels=1 + (kind >> 1 & 1), phase=kind & 1)]
@@ -65,25 +103,57 @@ def guesses(data: npt.NDArray[np.uint8], start: int, stop: int) -> list[Shape]:
 
 
 @kernel
+def repeated(data, start, stop):  # type: ignore[no-untyped-def]
+    """Of the pieces of ``data[start:stop]`` that are not flat, do a quarter occur in what comes before them?
+
+    A piece is found by a hash that rolls over the bytes: its value times an odd number, modulo 2**64.
+    """
+    wanted = np.zeros(1 << _PLACES_BITS, dtype=np.uint64)
+    pieces = 0
+    for first in range(start, stop - _PIECE + 1, _PIECE_STEP):
+        changes = 0
+        value = np.uint64(0)
+        for i in range(first, first + _PIECE):
+            changes += i > first and data[i] != data[i - 1]
+            value = value * _SCATTER + np.uint64(data[i])
+        if changes * 4 >= _PIECE:
+            pieces += 1
+            wanted[(value * _SCATTER) >> np.uint64(64 - _PLACES_BITS)] = value
+    if pieces < 8:
+        return False
+    leaving = np.uint64(1)
+    for _ in range(_PIECE):
+        leaving *= _SCATTER
+    value = np.uint64(0)
+    begin = max(0, start - _FAR_BACK)
+    found = 0
+    for i in range(begin, start):
+        value = value * _SCATTER + np.uint64(data[i])
+        if i >= begin + _PIECE:
+            value -= leaving * np.uint64(data[i - _PIECE])
+        place = (value * _SCATTER) >> np.uint64(64 - _PLACES_BITS)
+        if wanted[place] == value and value != 0:
+            wanted[place] = 0
+            found += 1
+    return found * 4 >= pieces
+
+
+@kernel
 def _look(data, start, stop):  # type: ignore[no-untyped-def]
     """0: no numbers; 1 or 3: smooth from byte to byte, or from every third; 64 + 2 (channels - 1) + phase: 16 bits."""
     seen = np.zeros((3, 256), dtype=np.int64)  # all, at even and at odd positions
     rough = np.zeros(5, dtype=np.int64)  # differences by lag
     wide = np.zeros((2, 5), dtype=np.int64)  # the same of 16-bit numbers whose high byte is at even, odd positions
-    letters = np.int64(0)
     for i in range(start + 5, stop):
         c = np.int64(data[i])
         seen[0, c] += 1
         seen[1 + (i & 1), c] += 1
-        letters += np.int64(97 <= c | 32 <= 122)
         number = (c ^ 128) << 8 | np.int64(data[i - 1])
         for lag in range(1, 5):
             other = np.int64(data[i - lag])
             rough[lag] += abs(c - other)
             wide[i & 1, lag] += abs(number - ((other ^ 128) << 8 | np.int64(data[i - lag - 1])))
     count = max(stop - start - 5, 1)
-    if letters * 2 > count and seen[0, 32] * 16 > count:  # prose
-        return 0
     least = rough[1:].min() * 256 // count + 256
     found = 0
     bound = least * least

@@ -103,21 +103,40 @@ class Stream:
     def _look(self) -> None:
         """At certain positions: find out what is read, and go on with a model for that."""
         finder = self._finder
-        if finder is None or self._position != finder.look_at or not finder.look(self._buffer, self._position):
+        if finder is None or self._position != finder.look_at:
+            return
+        if not finder.look(self._buffer, self._position, self._remembered):
             return
         if finder.shape.mode == "general" and self._aside is not None:
-            self._model, self._aside, self._origin = self._aside, None, None
-            model.stop_noting(self._model)
+            self._remembered(self._position)
+            self._model, self._aside = self._aside, None
         else:
             self._aside = self._model if self._aside is None else self._aside
-            self._model = finder.start(finder.shape, self._max_slots, max(0, self._position - LOOK_EVERY))
-        while (at := int(self._model.registers[fields.POSITION])) < self._position:  # what it has missed
-            limit = model.limit(self._model, self._max_slots)
+            fresh = finder.start(finder.shape, self._max_slots, max(0, self._position - LOOK_EVERY))
+            self._model, _ = self._gone_on(fresh, self._position, fields.READ)
+
+    def _remembered(self, start: int) -> int:
+        """Let the model that is put aside read what it has missed; the bits, in 4096ths, of what is from start on."""
+        assert self._aside is not None
+        model.stop_noting(self._aside)
+        self._origin = None
+        self._aside, _ = self._gone_on(self._aside, start, fields.READ)
+        self._aside, length = self._gone_on(self._aside, self._position, fields.SCORE)
+        return length
+
+    def _gone_on(self, arrays: model.Arrays, stop: int, mode: int) -> tuple[model.Arrays, int]:
+        """A model that has read up to a position, or scored that; and the bits, in 4096ths, that this took."""
+        coder = np.zeros(4, dtype=np.int64)
+        while (at := int(arrays.registers[fields.POSITION])) < stop:
+            limit = model.limit(arrays, self._max_slots)
             if at >= limit:
-                self._grow()
-            else:
-                stop = min(self._position, limit)
-                kernel.code(self._model, fields.READ, self._buffer, stop, _new_coder(), _NOTHING, _NO_SCORES)
+                arrays = model.grown(arrays, self._max_slots)
+                continue
+            part = min(stop, limit)
+            scores = np.zeros(part - at if mode == fields.SCORE else 1)
+            coder[3] = 0
+            kernel.code(arrays, mode, self._buffer, part, coder, _NOTHING, scores)
+        return arrays, int(coder[2])
 
     def _stop_noting(self) -> None:
         """The journal is full: so much changes that sharing does not pay any more."""
