@@ -1,6 +1,6 @@
 """What kind of bytes are these? Guesses for ``mode=auto``, from what has been read so far.
 
-A guess is cheap and may be wrong: ``predictor.py`` tries it against the model in use before it believes it. All numbers
+A guess is cheap and may be wrong: ``auto.py`` tries it against the model in use before it believes it. All numbers
 here are integers, so that whoever reads the same bytes guesses the same.
 
 Numbers show in differences: where bytes are samples of something smooth, a byte is nearer to the one a step before it
