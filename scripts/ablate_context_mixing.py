@@ -48,7 +48,7 @@ def variants(whole: Recipe) -> Iterator[tuple[str, Recipe]]:
 
 def measure(data: bytes, level: int, made: Recipe, repeats: int) -> tuple[int, float]:
     """Bytes and seconds."""
-    model, times, size = ContextMix(level=level), [], 0
+    model, times, size = ContextMix(level=level, mode="general"), [], 0
     with mock.patch.object(predictor, "recipe", return_value=made):
         for _ in range(repeats):
             start = time.process_time()
@@ -66,7 +66,7 @@ def main() -> None:
     data = options.file.read_bytes()
     if options.file.suffix == ".xz":
         data = lzma.decompress(data)
-    ContextMix(level=options.level, memory_mb=1).encode_block(b"compile")
+    ContextMix(level=options.level, memory_mb=1, mode="general").encode_block(b"compile")
     whole = recipe("general", options.level)
     size, seconds = measure(data, options.level, whole, options.repeats)
     table = Table("taken out", "bytes more", "percent", "time saved, percent")

@@ -153,7 +153,7 @@ def whole_file(data: bytes, rounds: int) -> dict[str, Score]:
     """All contestants on one file, taking turns."""
     runs: dict[str, Callable[[bytes], tuple[int, float, float]]] = {}
     for level in (1, 2, 3):
-        model = ContextMix(level=level)
+        model = ContextMix(level=level, mode="general")
         runs[f"cm:level={level}"] = partial(ours, model)
     runs |= {program.name: program.run for program in installed()}
     scores = {name: Score() for name in runs}
@@ -208,7 +208,7 @@ def text_kind(folder: Path, count: int) -> Kind:
     sizes = _halves(min(count, len(chunks)))
     halves = chunks[:middle], chunks[middle:]
     parts = [Part(halves[i][: sizes[i]], others + b"".join(halves[1 - i])) for i in (0, 1)]
-    return Kind("text", ContextMix(), parts)
+    return Kind("text", ContextMix(mode="general"), parts)
 
 
 def _other_articles(folder: Path, prefix: bytes) -> bytes:
@@ -399,7 +399,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     parts = options.only.split(",")
     if unknown := set(parts) - {"A", "B", "C", "chunks"}:
         raise SystemExit(f"--only knows A, B, C and chunks, not {', '.join(sorted(unknown))}")
-    _, compiling = timed(lambda: ContextMix(memory_mb=1).encode_block(b"compile"))
+    _, compiling = timed(lambda: ContextMix(memory_mb=1, mode="general").encode_block(b"compile"))
     files: dict[str, Any] = {}
     for name in filter(parts.__contains__, "ABC"):
         data = load(options.data, name)

@@ -23,11 +23,13 @@ PAST, NOW = TEXT[:3000], TEXT[5000:6500]
 RAMP = bytes((3 * x + y + (x * y) % 7) % 256 for y in range(64) for x in range(64))
 #: What is read before, and what after.
 KINDS = {
-    "cm:memory_mb=2": (PAST, NOW),
-    "cm:level=1,memory_mb=2": (PAST, NOW),
-    "cm:level=3,memory_mb=2": (PAST, NOW),
+    "cm:memory_mb=2,mode=general": (PAST, NOW),
+    "cm:level=1,memory_mb=2,mode=general": (PAST, NOW),
+    "cm:level=3,memory_mb=2,mode=general": (PAST, NOW),
     "cm:memory_mb=2,mode=image": (RAMP[:2048], RAMP[2048:3500]),
     "cm:memory_mb=2,mode=audio": (RAMP[:2048], RAMP[2048:3500]),
+    "cm:memory_mb=2": (PAST, NOW),
+    "cm:memory_mb=2,level=1": (RAMP[:2048], RAMP[2048:3500]),
 }
 
 

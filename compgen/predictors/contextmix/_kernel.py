@@ -9,69 +9,78 @@ Indices are unsigned where a loop is hot: signed ones cost a test for wrap-aroun
 
 from __future__ import annotations
 
-from typing import Any
-
-import numba
 import numpy as np
 
 from compgen.jit import kernel
+from compgen.predictors.contextmix import _signals as signals
+from compgen.predictors.contextmix._fields import (
+    AGE,
+    CLOSE,
+    CONTEXTS,
+    DECODE,
+    EARLIER,
+    ENCODE,
+    FAMILY,
+    FAR,
+    FAR_SIGHTED,
+    GAP,
+    GENERAL,
+    HEADS,
+    I32,
+    I64,
+    INPUTS,
+    K1,
+    K2,
+    K3,
+    K4,
+    K5,
+    KEY,
+    KEY2,
+    KIND,
+    KNOWN,
+    L1,
+    L2,
+    L3,
+    LINE,
+    LINE2,
+    LINES,
+    MATCH,
+    MATCH_LENGTH,
+    MEANS,
+    MINIMUM,
+    N_LOGIT,
+    N_MAP,
+    N_MAP2,
+    N_MATCH,
+    N_P,
+    N_P2,
+    N_ROW,
+    N_ROW2,
+    NEAR,
+    NOTES,
+    PLACE,
+    POSITION,
+    RATE,
+    RECENT,
+    REFINE_SHIFT,
+    REFINING,
+    SCORE,
+    SETS,
+    SHIFT,
+    SLOTS,
+    SPEED,
+    SPEED_START,
+    U32,
+    WORD,
+    WORD1,
+    WORD2,
+    U,
+)
+from compgen.predictors.contextmix._fields import inlined as _inlined
+from compgen.predictors.contextmix._fields import lent as _lent
 from compgen.predictors.contextmix._journal import note_head, note_refined, note_slot
 from compgen.predictors.contextmix._prefetch import prefetch
 from compgen.predictors.contextmix._vectors import dot, train
-
-#: Without counts of references: arrays are only lent here, and the counting would take half the time.
-_njit: Any = numba.njit  # its type stubs do not know all options
-_lent: Any = _njit(cache=True, nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False)
-_inlined: Any = _njit(
-    cache=True, nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False, forceinline=True
-)
-
-U: Any = np.uint64
-U32: Any = np.uint32
-I32: Any = np.int32
-I64: Any = np.int64
-
-#: m.settings, int64: what stays the same for a model (SLOTS, HEADS, LINES: until it grows).
-CONTEXTS, INPUTS, SETS, MEANS, KIND, WIDTH, SLOTS, HEADS, LINES, MINIMUM, MINIMUM2, SPEED, SPEED_START = range(13)
-#: Is there a final stage; does anything look at lines and at what followed the last bytes before?
-REFINING, FAR_SIGHTED = 13, 14
-#: What is added to the position for the rates of learning: a primed model is not as young as its position says.
-AGE = 15
-#: m.registers, int64: what changes from byte to byte. MATCH, MATCH_LENGTH, and the same for the second match model;
-#: starts of this line and the one before; keys of the two probability maps; rates of
-#: learning (of weights, of histories, of the final maps); places in m.heads.
-POSITION, MATCH, MATCH_LENGTH, MATCH2, MATCH2_LENGTH, LINE, LINE2, KEY, KEY2, RATE, SHIFT, PLACE, PLACE2 = range(13)
-REFINE_SHIFT = 13
-#: m.words, uint64: the last eight bytes and the eight before; features; hashes of this word, of the two before, and of
-#: what has come since that is no word.
-RECENT, EARLIER, NEAR, FAR, WORD, WORD1, WORD2, GAP = range(8)
-#: A selector whose source is this takes the number of contexts known.
-KNOWN = 16
-#: A row of m.notes, int32, for a bit: row of weights and probability and logit of each set, and so on.
-N_ROW, N_P, N_LOGIT, N_ROW2, N_P2, N_MAP, N_MAP2, N_MATCH, N_MATCH2 = 0, 8, 16, 24, 25, 26, 27, 28, 29
-NOTES = 32
-GENERAL, IMAGE, AUDIO = 0, 1, 2
-#: Taps of the adaptive linear predictor; the arrays of means hold up to MAX_MEANS.
-TAPS = 16
-MAX_MEANS = 8
-#: Points of a map of probabilities: half a cache line.
-POINTS = 16
-#: Predictions nearer to the truth than this, in 65536ths, teach the weights nothing.
-CLOSE = 256
-#: What code() is to do.
-READ, ENCODE, DECODE, SCORE = 0, 1, 2, 3
-
-K1 = np.uint64(0x9E3779B97F4A7C15)
-K2 = np.uint64(0xC2B2AE3D27D4EB4F)
-K3 = np.uint64(0x165667B19E3779F9)
-K4 = np.uint64(0xD6E8FEB86659FD93)
-K5 = np.uint64(0xFF51AFD7ED558CCD)
-L1 = np.uint32(0x9E3779B1)
-L2 = np.uint32(0x85EBCA77)
-L3 = np.uint32(0xC2B2AE3D)
-#: Bits at the end of the first nibble that do not change the cache line of the second nibble's slot.
-FAMILY = 2
-
 
 # --- slots: 16 bytes, a check and the histories of the 15 nodes of a nibble's tree ---------------------------------
 
@@ -158,17 +167,6 @@ def _line(m, key, c0):  # type: ignore[no-untyped-def]
 
 
 @_inlined
-def _below(m, x, k):  # type: ignore[no-untyped-def]
-    """P(byte < x) in 65536ths under the logistic distribution with mean k."""
-    if x <= 0:
-        return 0
-    if x >= 256:
-        return 65536
-    logit = ((x << 8) - 128 - m.means[k]) * m.sharpness[k] >> 12
-    return I64(m.squash[U(min(max(logit, -3072), 3071) + 3072)])
-
-
-@_inlined
 def _from_match(m, which, at, note, c0, bit):  # type: ignore[no-untyped-def]
     """Two inputs from a match: the bit it expects, as surely as matches of this length were right before."""
     m.inputs[at] = 0
@@ -183,19 +181,6 @@ def _from_match(m, which, at, note, c0, bit):  # type: ignore[no-untyped-def]
             m.notes[note + U(N_MATCH + which)] = cell
             m.inputs[at] = m.stretch[U(p)]
             m.inputs[at + U(1)] = (I32(p) - I32(2048)) >> I32(1)
-
-
-@_inlined
-def _from_means(m, at, c0, bit):  # type: ignore[no-untyped-def]
-    """Inputs from numeric predictions of the byte: how the mass of a distribution around each is split by this bit."""
-    size = 256 >> bit
-    low = (c0 << (8 - bit)) & 255
-    for k in range(m.settings[MEANS]):
-        start = _below(m, low, k)
-        end = _below(m, low + size, k)
-        part = ((end - _below(m, low + (size >> 1), k)) << 4) + (size >> 1)
-        p = (part << 12) // (((end - start) << 4) + size)
-        m.inputs[at + U(k)] = m.stretch[U(min(max(p, 0), 4095))]
 
 
 @_inlined
@@ -217,7 +202,7 @@ def _predict(m, row, bank, c0, bit):  # type: ignore[no-untyped-def]
     _from_match(m, 1, at + U(2), note, c0, bit)
     m.inputs[at + U(4)] = 256
     if m.settings[MEANS] > 0:
-        _from_means(m, at + U(5), c0, bit)
+        signals.split(m, at + U(5), c0, bit)
     refining = m.settings[REFINING]
     if refining:
         for key in (KEY, KEY2):  # of the two bits that may come next
@@ -458,151 +443,6 @@ def _read_surroundings(m, buffer, c, kind):  # type: ignore[no-untyped-def]
 
 
 @_inlined
-def _size_class(x):  # type: ignore[no-untyped-def]
-    """0 for 0, then two classes a factor of two, 15 at most."""
-    size = 0
-    while x > 3:
-        x >>= 1
-        size += 2
-    return min(size + x, 15)
-
-
-@_inlined
-def _neighbours(m, buffer):  # type: ignore[no-untyped-def]
-    """Pixels around the next one: W, N, NW, NE, WW, NN, NNE to m.around; what is missing is taken from beside it."""
-    position = m.registers[POSITION]
-    width = m.settings[WIDTH]
-    column = position % width
-    start = position - width
-    n = I64(buffer[start]) if start >= 0 else I64(buffer[position - 1])
-    w = I64(buffer[position - 1]) if column > 0 else n
-    nw = I64(buffer[start - 1]) if start >= 0 and column > 0 else n
-    ne = I64(buffer[start + 1]) if start >= 0 and column + 1 < width else n
-    m.around[0] = w
-    m.around[1] = n
-    m.around[2] = nw
-    m.around[3] = ne
-    m.around[4] = I64(buffer[position - 2]) if column > 1 else w
-    m.around[5] = I64(buffer[start - width]) if start >= width else n
-    m.around[6] = I64(buffer[start - width + 1]) if start >= width and column + 1 < width else ne
-    m.around[7] = I64(buffer[start + 2]) if start >= 0 and column + 2 < width else ne
-
-
-@_inlined
-def _adapt(m, c):  # type: ignore[no-untyped-def]
-    """Learn from byte c: the errors of the means, and the weights of the two linear predictors (normalised LMS)."""
-    value = c << 8
-    for k in range(m.settings[MEANS]):
-        cell = U(k * 16 + m.activity[0])
-        m.errors[cell] += (abs(value - m.means[k]) - m.errors[cell] + 8) >> 4
-    energy = I64(16)
-    for i in range(TAPS):
-        energy += m.taps[i] * m.taps[i]
-    for k in range(2):
-        step = ((value - m.means[k]) << (14 if k else 12)) // energy
-        for i in range(TAPS):
-            m.linear[k * TAPS + i] += (step * m.taps[i] + 128) >> 8
-    m.activity[1] = abs(value - m.means[0]) >> 8
-
-
-@_inlined
-def _extrapolate(m, base):  # type: ignore[no-untyped-def]
-    """The means of the two linear predictors, from the taps, which are relative to base."""
-    for k in range(2):
-        total = I64(0)
-        for i in range(TAPS):
-            total += m.linear[k * TAPS + i] * m.taps[i]
-        m.means[k] = min(max((base << 8) + (total >> 8), 0), 65280)
-
-
-@_inlined
-def _sharpen(m):  # type: ignore[no-untyped-def]
-    """A logistic distribution whose mean absolute error is e has logit 2 ln 2 (x - mean) / e."""
-    for k in range(m.settings[MEANS]):
-        m.sharpness[k] = 1453327 // max(m.errors[U(k * 16 + m.activity[0])], 24)
-
-
-@_inlined
-def _read_image(m, buffer):  # type: ignore[no-untyped-def]
-    """Contexts and means from the pixels around the next one."""
-    _neighbours(m, buffer)
-    w, n, nw, ne, ww, nn = m.around[0], m.around[1], m.around[2], m.around[3], m.around[4], m.around[5]
-    across = abs(w - ww) + abs(n - nw) + abs(n - ne)
-    down = abs(w - nw) + abs(n - nn) + abs(ne - m.around[6])
-    m.activity[0] = _size_class(across + down + m.activity[1])
-    base = (w + n) >> 1
-    for i in range(8):
-        m.taps[i] = m.around[i] - base
-    _extrapolate(m, base)
-    low, high = min(w, n), max(w, n)
-    plane = w + n - nw
-    median = min(max(plane, low), high)
-    m.means[2] = median << 8
-    m.means[3] = min(max(((w + n) << 7) + ((ne - nw) << 6), 0), 65280)
-    m.means[4] = w << 8
-    m.means[5] = n << 8
-    _sharpen(m)
-    mean = (m.means[0] + 128) >> 8
-    m.words[NEAR] = (
-        U(w)
-        | U(n) << U(8)
-        | U(nw) << U(16)
-        | U(ne) << U(24)
-        | U(mean) << U(32)
-        | U(median) << U(40)
-        | U(ww) << U(48)
-        | U(nn) << U(56)
-    )
-    error = min(m.activity[1] >> 1, 7)
-    m.words[FAR] = (
-        U(m.activity[0])
-        | U(error) << U(8)
-        | U(w >> 3) << U(16)
-        | U(n >> 3) << U(24)
-        | U(mean >> 2) << U(32)
-        | U(_size_class(across) << 4 | _size_class(down)) << U(40)
-        | U(ne >> 3) << U(48)
-        | U(nw >> 3) << U(56)
-    )
-
-
-@_inlined
-def _read_audio(m, buffer):  # type: ignore[no-untyped-def]
-    """Contexts and means from the samples before the next one."""
-    position = m.registers[POSITION]
-    for i in range(TAPS):
-        m.taps[i] = I64(buffer[position - 1 - i]) - 128 if i < position else 0
-    _extrapolate(m, 128)
-    a, b, c = m.taps[0], m.taps[1], m.taps[2]
-    m.means[2] = (a + 128) << 8
-    m.means[3] = min(max(2 * a - b + 128, 0), 255) << 8
-    m.means[4] = min(max(3 * a - 3 * b + c + 128, 0), 255) << 8
-    m.means[5] = (m.means[0] + m.means[1]) >> 1
-    m.activity[2] += ((m.activity[1] << 8) - m.activity[2]) >> 3
-    m.activity[0] = _size_class((m.activity[2] >> 5) + (abs(a - b) >> 1))
-    _sharpen(m)
-    mean = (m.means[0] + 128) >> 8
-    quick = (m.means[1] + 128) >> 8
-    m.words[NEAR] = (
-        U(a + 128)
-        | U(b + 128) << U(8)
-        | U(c + 128) << U(16)
-        | U(mean) << U(24)
-        | U(quick) << U(32)
-        | U(m.means[3] >> 8) << U(40)
-        | U(m.means[4] >> 8) << U(48)
-    )
-    m.words[FAR] = (
-        U(m.activity[0])
-        | U(min(m.activity[1], 15)) << U(8)
-        | U((a + 128) >> 2) << U(16)
-        | U((b + 128) >> 2) << U(24)
-        | U(mean >> 1) << U(32)
-        | U(_size_class(m.activity[2] >> 5)) << U(40)
-    )
-
-
-@_inlined
 def _advance(m, buffer):  # type: ignore[no-untyped-def]
     """Read the byte before POSITION into the contexts and hash them."""
     c = I64(buffer[m.registers[POSITION] - 1])
@@ -611,11 +451,7 @@ def _advance(m, buffer):  # type: ignore[no-untyped-def]
     if kind == GENERAL:
         _read_text(m, buffer, c)
     else:
-        _adapt(m, c)
-        if kind == IMAGE:
-            _read_image(m, buffer)
-        else:
-            _read_audio(m, buffer)
+        signals.read(m, buffer, c)
     # order 1 with the byte the long match expects (in other modes: a neighbour), and order 2
     m.registers[KEY] = I64((((m.words[NEAR] & U(0xFF)) * K2 + (recent & U(0xFF))) * K1) >> U(33))
     m.registers[KEY2] = I64(((recent & U(0xFFFF)) * K3) >> U(33))
@@ -633,7 +469,6 @@ def _advance(m, buffer):  # type: ignore[no-untyped-def]
         h += (word & m.recipes[3, i]) + (word1 & m.recipes[4, i]) + (word2 & m.recipes[5, i]) + (gap & m.recipes[6, i])
         h += m.recipes[7, i]
         m.hashes[i] = U32(((h ^ (h >> U(32))) * K5) >> U(32))
-    # order 1 with the byte the long match expects (in other modes: a neighbour), and order 2
 
 
 @_inlined
@@ -664,8 +499,9 @@ def _code(m, mode, buffer, stop, coder, stream, out):  # type: ignore[no-untyped
     """Go on to position ``stop``, or as far as there is room; returns the position reached.
 
     ``mode`` READ: learn ``buffer``. ENCODE: and write its code to ``stream``. DECODE: write to ``buffer`` what
-    ``stream`` codes. SCORE: write P(byte) to ``out``. ``coder``: low, high, value, place in ``stream`` or ``out``; the
-    code of what is left lies in [low, high], 32 bits. Bytes missing at the end of a stream read as 0.
+    ``stream`` codes. SCORE: write P(byte) to ``out``. ``coder``: low, high, value (SCORE: bits so far, in
+    4096ths), place in ``stream`` or ``out``; the code of what is left lies in [low, high], 32 bits. Bytes missing at
+    the end of a stream read as 0.
     """
     low = coder[0]
     high = coder[1]
@@ -703,7 +539,9 @@ def _code(m, mode, buffer, stop, coder, stream, out):  # type: ignore[no-untyped
                         low = (low << 8) & 0xFFFFFFFF
                         high = ((high << 8) & 0xFFFFFFFF) | 255
                 if mode == SCORE:
-                    probability *= (p if y else 65536 - p) / 65536.0
+                    q = p if y else 65536 - p
+                    probability *= q / 65536.0
+                    value += m.lengths[U(q >> 4)]
                 c0 = (c0 << 1) | y
         byte = c0 & 255
         if mode == DECODE:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from compgen.predictors.contextmix import _fields as k
 from compgen.predictors.contextmix import _journal as journal
-from compgen.predictors.contextmix import _kernel as k
 from compgen.predictors.contextmix import tables
-from compgen.predictors.contextmix.settings import Recipe, recipes
+from compgen.predictors.contextmix.settings import Recipe, Shape, recipes
 
 #: Slots (16 bytes) to begin with, and how many there are for a byte read before they are made four times as many.
 FIRST_SLOTS = 1 << 16
@@ -60,21 +61,56 @@ class Arrays(NamedTuple):
     taps: npt.NDArray[np.int64]
     linear: npt.NDArray[np.int64]
     around: npt.NDArray[np.int64]
+    #: How far back the pixels around are; errors of the last row; biases by what is around.
+    offsets: npt.NDArray[np.int64]
+    trail: npt.NDArray[np.int64]
+    biases: npt.NDArray[np.int64]
+    #: int64 (means * 257,): what is below the middle of each node; then how a wrapped distribution lies, masses.
+    cuts: npt.NDArray[np.int64]
+    origins: npt.NDArray[np.int64]
+    reaches: npt.NDArray[np.int64]
+    masses: npt.NDArray[np.int64]
+    #: Least squares: see ``_regression.py``. NLMS: weights, residuals (each twice), energies, predictions.
+    covariance: npt.NDArray[np.int64]
+    factor: npt.NDArray[np.int64]
+    solution: npt.NDArray[np.int64]
+    filters: npt.NDArray[np.int32]
+    past: npt.NDArray[np.int32]
+    oldest: npt.NDArray[np.int64]
+    energies: npt.NDArray[np.int64]
+    corrections: npt.NDArray[np.int64]
+    paces: npt.NDArray[np.int64]
+    speeds: npt.NDArray[np.int64]
+    floors: npt.NDArray[np.int64]
     #: uint64 (16,): what the selectors chose for the two nibbles.
     selected: npt.NDArray[np.uint64]
     transitions: npt.NDArray[np.uint8]
     stretch: npt.NDArray[np.int16]
     squash: npt.NDArray[np.uint16]
     reciprocals: npt.NDArray[np.int32]
+    lengths: npt.NDArray[np.int32]
 
 
 #: The fields of Arrays that never change.
-_CONSTANT = ("settings", "recipes", "selectors", "transitions", "stretch", "squash", "reciprocals")
+_CONSTANT = (
+    "settings",
+    "recipes",
+    "selectors",
+    "transitions",
+    "stretch",
+    "squash",
+    "reciprocals",
+    "lengths",
+    "offsets",
+    "paces",
+    "speeds",
+    "floors",
+)
 #: Those whose changes a journal notes.
 _LARGE = ("table", "refined", "heads")
 _SMALL = tuple(name for name in Arrays._fields if name not in (*_CONSTANT, *_LARGE, "pairs", "journal"))
 #: What numbers teach that is good for other numbers, and the room for it.
-_LEARNT = ("table", "pairs", "refined", "heads", "maps", "weights", "weights2", "matched", "errors")
+_LEARNT = ("table", "pairs", "refined", "heads", "maps", "weights", "weights2", "matched", "errors", "biases")
 #: A primed model is not to grow within so many bytes, as blocks could not give it back then.
 SOON_BYTES = 1 << 16
 
@@ -107,18 +143,49 @@ def _selectors(recipe: Recipe) -> tuple[npt.NDArray[np.uint64], int]:
     return np.array(table, dtype=np.uint64).reshape(-1), row
 
 
-def start(recipe: Recipe, width: int, max_slots: int) -> Arrays:
-    """A model that has read nothing."""
+#: The first distributions are this sharp, and lie around 0 or in the middle of the bytes.
+_SHARPNESS = 355 << 8
+
+
+def _first_cuts(recipe: Recipe) -> npt.NDArray[np.int64]:
+    """What the first distributions have below 0 and below 256: of a low byte, in three turns."""
+    cuts = np.zeros((recipe.means, 257), dtype=np.int64)
+    cuts[:, 256] = 65536
+    if recipe.kind == k.AUDIO16:
+        ends = np.arange(-256, 257, 256)
+        for end in (0, 256):
+            logits = ((ends + end) * 256 - 128) * _SHARPNESS >> 20
+            cuts[:, end] = tables.squash()[np.clip(logits, -3072, 3071) + 3072].sum()
+    return cuts.reshape(-1)
+
+
+def _first_errors() -> npt.NDArray[np.int64]:
+    """Expected at first by class of activity: 1 and half the square root of 2**class, in 256ths."""
+    return np.array([256 + math.isqrt(1 << 14 + size) for size in range(k.CLASSES)], dtype=np.int64)
+
+
+def start(recipe: Recipe, shape: Shape, max_slots: int, position: int = 0) -> Arrays:
+    """A model that has read nothing, and is to begin at a position."""
+    channels, stride = shape.channels, shape.stride or shape.width * shape.channels
+    width = -(-stride // channels)
     n = len(recipe.contexts)
     inputs = -(-(n + 5 + recipe.means) // 8) * 8
     slots = min(FIRST_SLOTS, max_slots)
     selectors, rows = _selectors(recipe)
-    settings = np.zeros(16, dtype=np.int64)
+    settings = np.zeros(32, dtype=np.int64)
     settings[: k.FAR_SIGHTED + 1] = (
         n, inputs, len(recipe.selectors), recipe.means, recipe.kind, width, slots, slots // 4, slots // 4,
         *recipe.minimum, recipe.speed, recipe.speed_start, recipe.refining,
         len(recipe.selectors) > 1,
     )  # fmt: skip
+    settings[k.CHANNELS : k.PACE + 1] = channels, recipe.around, *recipe.regression
+    settings[k.STRIDE], settings[k.PHASE] = stride, shape.phase
+    if recipe.kind == k.IMAGE:
+        settings[k.TAPS_A] += 4 * (channels - 1)
+    wide, narrow = int(settings[k.TAPS_A]), int(settings[k.TAPS_B])
+    settings[k.AGE] = -position
+    registers = np.zeros(16, dtype=np.int64)
+    registers[k.POSITION] = position
     weights = _aligned(rows * inputs, np.int32)
     weights.reshape(rows, inputs)[:, :n] = recipe.context_weight
     weights.reshape(rows, inputs)[:, n + 5 : n + 5 + recipe.means] = recipe.mean_weight
@@ -129,7 +196,7 @@ def start(recipe: Recipe, width: int, max_slots: int) -> Arrays:
     table = _aligned(16 * (slots + 4), np.uint8)
     return Arrays(
         settings=settings,
-        registers=np.zeros(16, dtype=np.int64),
+        registers=registers,
         words=np.zeros(16, dtype=np.uint64),
         recipes=recipes(recipe.contexts),
         selectors=selectors,
@@ -149,18 +216,37 @@ def start(recipe: Recipe, width: int, max_slots: int) -> Arrays:
         heads=np.zeros(2 * (slots // 4), dtype=np.int32),
         inputs=_aligned(9 * inputs, np.int32),
         notes=_aligned(9 * k.NOTES, np.int32),
-        means=np.full(8, 32768, dtype=np.int64),
-        sharpness=np.full(8, 355, dtype=np.int64),
-        errors=np.tile(256 + 128 * np.sqrt(2.0) ** np.arange(16), 8).astype(np.int64),
+        means=np.full(k.MAX_MEANS, 0 if recipe.kind == k.AUDIO16 else 32768, dtype=np.int64),
+        sharpness=np.full(k.MAX_MEANS, _SHARPNESS, dtype=np.int64),
+        errors=np.tile(_first_errors(), k.MAX_MEANS),
         activity=np.zeros(8, dtype=np.int64),
-        taps=np.zeros(k.TAPS, dtype=np.int64),
-        linear=np.zeros(2 * k.TAPS, dtype=np.int64),
-        around=np.zeros(8, dtype=np.int64),
+        taps=np.zeros(k.MAX_TAPS, dtype=np.int64),
+        linear=np.zeros(channels * 2 * k.TAPS, dtype=np.int64),
+        around=np.zeros(k.MAX_TAPS, dtype=np.int64),
+        offsets=np.array(k.AROUND_Y, dtype=np.int64) * stride - np.array(k.AROUND_X) * channels,
+        trail=np.zeros(stride if recipe.kind == k.IMAGE else 1, dtype=np.int64),
+        biases=np.zeros(1 << 15 if recipe.kind == k.IMAGE else 1, dtype=np.int64),
+        cuts=_first_cuts(recipe),
+        origins=np.full(k.MAX_MEANS, -256, dtype=np.int64),
+        reaches=np.full(k.MAX_MEANS, 3, dtype=np.int64),
+        masses=np.zeros(k.MAX_MEANS * 16, dtype=np.int64),
+        covariance=np.zeros(channels * ((wide + 1) * wide + (narrow + 1) * narrow), dtype=np.int64),
+        factor=np.zeros(wide * wide + 2 * wide, dtype=np.int64),
+        solution=np.zeros(channels * (wide + narrow), dtype=np.int64),
+        filters=np.zeros(channels * k.TOTAL, dtype=np.int32),
+        past=np.zeros(2 * channels * k.TOTAL, dtype=np.int32),
+        oldest=np.zeros(3 * channels, dtype=np.int64),
+        energies=np.zeros(3 * channels, dtype=np.int64),
+        corrections=np.zeros(3, dtype=np.int64),
+        paces=np.array((recipe.paces * 16)[: k.MAX_MEANS], dtype=np.int64),
+        speeds=np.array(recipe.speeds, dtype=np.int64),
+        floors=np.array(recipe.floors, dtype=np.int64),
         selected=np.zeros(16, dtype=np.uint64),
         transitions=tables.transitions(),
         stretch=tables.stretch().astype(np.int16),  # as small as they can be, for the cache's sake
         squash=tables.squash().astype(np.uint16),
         reciprocals=tables.reciprocals(),
+        lengths=tables.lengths(),
     )
 
 
@@ -189,7 +275,7 @@ def grown(m: Arrays, max_slots: int) -> Arrays:
     )
 
 
-def primed(m: Arrays, recipe: Recipe, width: int, max_slots: int) -> Arrays:
+def primed(m: Arrays, recipe: Recipe, shape: Shape, max_slots: int) -> Arrays:
     """What a model that has read something is to start from; it learns as fast as one that has read ``recipe.age``.
 
     Numbers start anew, at the first row of another image, or the first sample of another speaker, with what was learnt.
@@ -199,8 +285,9 @@ def primed(m: Arrays, recipe: Recipe, width: int, max_slots: int) -> Arrays:
         while limit(m, max_slots) < int(m.registers[k.POSITION]) + SOON_BYTES:
             m = grown(m, max_slots)
     else:
-        m = start(recipe, width, max_slots)._replace(**{name: getattr(m, name) for name in ("settings", *_LEARNT)})
+        m = start(recipe, shape, max_slots)._replace(**{name: getattr(m, name) for name in ("settings", *_LEARNT)})
     settings = m.settings.copy()
+    settings[k.PHASE] = shape.phase
     settings[k.AGE] = recipe.age - m.registers[k.POSITION]
     return m._replace(settings=settings)
 

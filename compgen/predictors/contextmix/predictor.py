@@ -13,7 +13,7 @@ from compgen import numerics
 from compgen.errors import UsageError
 from compgen.interfaces import BlockCoder, Done, FileName, FloatArray, Predictor, Progress, Session, Symbols, byte_array
 from compgen.predictors.contextmix.priming import Start, primed, read_file, unprimed
-from compgen.predictors.contextmix.settings import LEVELS, MEMORY_MB, MODES, recipe
+from compgen.predictors.contextmix.settings import LEVELS, MEMORY_MB, MODES, Shape, recipe
 from compgen.predictors.contextmix.stream import Stream
 
 
@@ -23,9 +23,11 @@ class ContextMix(Predictor, BlockCoder):
 
     ``level`` trades size for speed: 1 fast, 2 the default, 3 best. ``memory_mb`` bounds the largest table (0: 16, 256,
     512 by level); a model starts small and grows as it reads. ``mode`` says what the bytes are: ``general`` (text, and
-    anything else), ``image`` (8-bit gray pixels in rows of ``width``), or ``audio`` (unsigned 8-bit samples). ``prime``
-    is a file to learn from before anything else, which is worth most for short data of its kind; ``weights_sha256`` is
-    the hash of what it holds. All of these are part of the code: who decodes must use the same.
+    anything else), ``image`` (8-bit pixels of ``channels`` bytes in rows of ``width``), ``audio`` (samples: unsigned
+    with 8 ``bits``; signed with 16, the low byte first), or ``auto``, which finds that out as it reads.
+    ``prime`` is a file to learn from before anything else, which is worth most for short data of its kind; ``auto``
+    then keeps to the kind that it has found there. ``weights_sha256`` is the hash of what it holds. All of these are
+    part of the code: who decodes must use the same.
 
     Every number on the way is an integer, so the probabilities are the same on every machine: P(byte) is the product
     over its bits, the highest first, of p/65536 with an integer p in 1..65535, multiplied in this order in float64.
@@ -33,8 +35,10 @@ class ContextMix(Predictor, BlockCoder):
 
     level: int = 2
     memory_mb: int = 0
-    mode: str = "general"
+    mode: str = "auto"
     width: int = 64
+    bits: int = 8
+    channels: int = 1
     prime: FileName = ""
 
     name: ClassVar[str] = "cm"
@@ -52,15 +56,21 @@ class ContextMix(Predictor, BlockCoder):
             raise UsageError(f"memory_mb must be from 1 to 2048, or 0 for the level's own, not {self.memory_mb}")
         if not 1 <= self.width <= 1 << 20:
             raise UsageError(f"width must be from 1 to {1 << 20}, not {self.width}")
+        if self.bits not in (8, 16):
+            raise UsageError(f"bits must be 8 or 16, not {self.bits}")
+        if not 1 <= self.channels <= 4:
+            raise UsageError(f"channels must be from 1 to 4, not {self.channels}")
         if self.prime:
             object.__setattr__(self, "weights_sha256", hashlib.sha256(read_file(self.prime)).hexdigest())
 
     def _start(self) -> Start:
         slots = 1 << (((self.memory_mb or MEMORY_MB[self.level]) * 65536).bit_length() - 1)
-        made = recipe(self.mode, self.level)
+        finding = self.level if self.mode == "auto" else 0
+        shape = Shape() if finding else Shape(self.mode, self.width, self.bits, self.channels)
+        made = recipe(shape.mode, self.level, shape.bits)
         if self.prime:
-            return primed(made, self.width, slots, self.prime, self.weights_sha256)
-        return unprimed(made, self.width, slots)
+            return primed(made, shape, finding, slots, self.prime, self.weights_sha256)
+        return unprimed(made, shape, finding, slots)
 
     def session(self, contexts: Sequence[Symbols]) -> Session:
         """See :meth:`Predictor.session`."""

@@ -6,6 +6,7 @@ taught it; so thousands of short blocks need not copy hundreds of megabytes each
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import threading
 from collections import OrderedDict
@@ -18,9 +19,10 @@ import numpy.typing as npt
 
 from compgen import files
 from compgen.errors import UsageError
-from compgen.predictors.contextmix import _kernel as kernel
+from compgen.predictors.contextmix import _fields as fields
 from compgen.predictors.contextmix import model
-from compgen.predictors.contextmix.settings import Recipe
+from compgen.predictors.contextmix.auto import Finder
+from compgen.predictors.contextmix.settings import Recipe, Shape, recipe
 from compgen.predictors.contextmix.snapshot import Snapshot, worth_sharing
 from compgen.predictors.contextmix.stream import MAX_LENGTH, SHARED_BYTES, Stream
 
@@ -35,19 +37,23 @@ _NOTED_BYTES = 1 << 14
 class Start:
     """A state to start from, and the models that were in it and can be so again."""
 
-    def __init__(self, arrays: model.Arrays, max_slots: int, past: npt.NDArray[np.uint8]) -> None:
+    def __init__(
+        self, arrays: model.Arrays, max_slots: int, past: npt.NDArray[np.uint8], finder: Finder | None = None
+    ) -> None:
         self._snapshot = Snapshot(arrays)
         self._max_slots = max_slots
         self._past = past
+        self._finder = finder
         self._idle: list[Stream] = []
 
     def stream(self) -> Stream:
         """A stream of one's own."""
         arrays = self._snapshot.copy()
+        finder = self._finder and self._finder.copy()
         if not worth_sharing(arrays):
-            return Stream(arrays, self._max_slots, self._past)
+            return Stream(arrays, self._max_slots, self._past, finder=finder)
         arrays = model.noting(arrays, SHARED_BYTES)
-        return Stream(arrays, self._max_slots, self._past, self._snapshot, shares=True)
+        return Stream(arrays, self._max_slots, self._past, self._snapshot, shares=True, finder=finder)
 
     @contextmanager
     def lent(self) -> Iterator[Stream]:
@@ -56,7 +62,8 @@ class Start:
             stream = self._idle.pop()
         except IndexError:
             own = model.noting(model.copy(self._snapshot.arrays), _NOTED_BYTES)
-            stream = Stream(own, self._max_slots, self._past, self._snapshot)
+            finder = self._finder and self._finder.copy()
+            stream = Stream(own, self._max_slots, self._past, self._snapshot, finder=finder)
         yield stream
         if len(self._idle) * stream.arrays.table.nbytes < _IDLE_BYTES and stream.rewind():
             self._idle.append(stream)
@@ -72,16 +79,16 @@ def read_file(path: str) -> bytes:
 
 
 _MOST = MAX_LENGTH // 2
-_primed: OrderedDict[tuple[Recipe, int, int, str], Start] = OrderedDict()
+_primed: OrderedDict[tuple[Recipe, Shape, int, int, str], Start] = OrderedDict()
 _learning = threading.Lock()
 
 
-def primed(recipe: Recipe, width: int, max_slots: int, prime: str, sha256: str) -> Start:
+def primed(made: Recipe, shape: Shape, finding: int, max_slots: int, prime: str, sha256: str) -> Start:
     """The state after the file ``prime``, which must have that hash."""
-    key = (recipe, width, max_slots, sha256)
+    key = (made, shape, finding, max_slots, sha256)
     with _learning:
         if key not in _primed:
-            _primed[key] = _learnt(recipe, width, max_slots, _verified(prime, sha256))
+            _primed[key] = _learnt(made, shape, finding, max_slots, _verified(prime, sha256))
             if len(_primed) > _KEPT:
                 _primed.popitem(last=False)
         _primed.move_to_end(key)
@@ -89,9 +96,9 @@ def primed(recipe: Recipe, width: int, max_slots: int, prime: str, sha256: str) 
 
 
 @lru_cache(maxsize=64)
-def unprimed(recipe: Recipe, width: int, max_slots: int) -> Start:
-    """The state in which nothing has been read."""
-    return Start(model.start(recipe, width, max_slots), max_slots, _NOTHING)
+def unprimed(made: Recipe, shape: Shape, finding: int, max_slots: int) -> Start:
+    """The state in which nothing has been read. ``finding``: 0, or the level of the models to find one among."""
+    return Start(model.start(made, shape, max_slots), max_slots, _NOTHING, Finder(finding) if finding else None)
 
 
 _NOTHING = np.zeros(0, dtype=np.uint8)
@@ -104,8 +111,12 @@ def _verified(path: str, sha256: str) -> bytes:
     return data
 
 
-def _learnt(recipe: Recipe, width: int, max_slots: int, data: bytes) -> Start:
-    stream = Stream(model.start(recipe, width, max_slots), max_slots, _NOTHING)
+def _learnt(made: Recipe, shape: Shape, finding: int, max_slots: int, data: bytes) -> Start:
+    finder = Finder(finding) if finding else None
+    stream = Stream(model.start(made, shape, max_slots), max_slots, _NOTHING, finder=finder)
     stream.read(np.frombuffer(data, dtype=np.uint8))
-    arrays = model.primed(stream.arrays, recipe, width, max_slots)
-    return Start(arrays, max_slots, stream.past[: arrays.registers[kernel.POSITION]].copy())
+    if finder is not None and finder.shape.mode != "general":  # what comes then is of the kind found last
+        shape = dataclasses.replace(finder.shape, phase=0)
+        made = recipe(shape.mode, finding, shape.bits)
+    arrays = model.primed(stream.arrays, made, shape, max_slots)
+    return Start(arrays, max_slots, stream.past[: arrays.registers[fields.POSITION]].copy())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from compgen.predictors.contextmix._kernel import AUDIO, FAR, GENERAL, IMAGE, KNOWN, NEAR, RECENT
+from compgen.predictors.contextmix._fields import AUDIO, AUDIO16, FAR, GENERAL, IMAGE, KNOWN, NEAR, RECENT
 
 _ODD = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93)
 _MASK = (1 << 64) - 1
@@ -47,6 +48,27 @@ class Selector:
 
 
 @dataclass(frozen=True)
+class Shape:
+    """What bytes are: the parameters of ``cm`` of these names, with what only detection finds.
+
+    ``stride``: bytes from row to row if there are more than ``width`` pixels take, as in BMP files. ``phase``: where
+    the first pixel or sample is.
+    """
+
+    mode: str = "general"
+    width: int = 64
+    bits: int = 8
+    channels: int = 1
+    stride: int = 0
+    phase: int = 0
+
+    def same_kind(self, other: Shape) -> bool:
+        """Do they differ in where the first row starts only?"""
+        mine, its = (dataclasses.replace(s, phase=s.phase if s.bits == 16 else 0) for s in (self, other))
+        return mine == its
+
+
+@dataclass(frozen=True)
 class Recipe:
     """A model's make-up: also the numeric means it makes, the shortest matches, and how fast the weights learn."""
 
@@ -63,6 +85,13 @@ class Recipe:
     refining: bool = True
     #: A primed model learns as fast as one that has read this many bytes.
     age: int = 1 << 15
+    #: Pixels around that are looked at; wide and narrow least squares: see the settings in ``_fields.py``.
+    around: int = 0
+    regression: tuple[int, ...] = (0, 0, 0, 0, 0, 0, 1)
+    #: How slowly the expected errors of the means follow (rate 2**-pace); speed and least energy of the NLMS filters.
+    paces: tuple[int, ...] = (4,) * 16
+    speeds: tuple[int, int, int] = (0, 0, 0)
+    floors: tuple[int, int, int] = (1, 1, 1)
 
 
 LEVELS = (1, 2, 3)
@@ -70,7 +99,7 @@ LEVELS = (1, 2, 3)
 MEMORY_MB = {1: 16, 2: 256, 3: 512}
 #: A match this long is none.
 NEVER = 1 << 31
-MODES = ("general", "image", "audio")
+MODES = ("auto", "general", "image", "audio")
 
 
 def _bytes(*places: int) -> int:
@@ -137,8 +166,11 @@ _IMAGE = (
     Context("N", near=_bytes(1)),
     Context("W/8, N/8", far=_bytes(2, 3)),
     Context("mean/4, W", far=_bytes(4), near=_bytes(0)),
+    Context("corrected mean, texture", far=_bytes(6, 7)),
+    Context("corrected mean", far=_bytes(7)),
 )
 _IMAGE_SELECTORS = (
+    Selector("place in a block of 8 x 8", NEAR, 48, 63, bits=True),
     Selector("bits so far", tree=True),
     Selector("activity", FAR, 0, 15, bits=True),
     Selector("last error", FAR, 8, 7, bits=True),
@@ -156,13 +188,50 @@ _AUDIO_SELECTORS = (
     Selector("activity", FAR, 0, 15, bits=True),
     Selector("last error", FAR, 8, 15, bits=True),
 )
+_AUDIO16 = (
+    Context("expected byte, activity", near=_bytes(0, 1)),
+    Context("expected byte, low byte", near=_bytes(1, 2), far=_bytes(3)),
+    Context("sample before", near=_bytes(2, 3, 4), far=_bytes(3)),
+)
+_AUDIO16_SELECTORS = (
+    Selector("activity", FAR, 0, 63, bits=True),
+    Selector("last error", FAR, 8, 31, bits=True),
+    Selector("expected byte", FAR, 16, 31, bits=True),
+)
 _TEXT = {1: (_TEXT1, _TEXT1_SELECTORS), 2: (_TEXT2, _TEXT2_SELECTORS), 3: (_TEXT3, _TEXT3_SELECTORS)}
 
 
-def recipe(mode: str, level: int) -> Recipe:
+def recipe(mode: str, level: int, bits: int = 8) -> Recipe:
     """The make-up of a mode at a level; images and sound have one level only."""
+    if mode == "audio" and bits == 16:
+        return Recipe(
+            AUDIO16,
+            _AUDIO16,
+            _AUDIO16_SELECTORS,
+            means=8,
+            speed=160,
+            speed_start=3000,
+            context_weight=0,
+            mean_weight=8000,
+            refining=False,
+            regression=(24, 8, 14, 16, 6, 12, 8),
+            paces=(4, 4, 4, 4, 4, 4, 6, 3),
+            speeds=(600, 1400, 6000),
+            floors=(1 << 12, 1 << 10, 1 << 10),
+            age=2048,
+        )
     if mode == "image":
-        return Recipe(IMAGE, _IMAGE, _IMAGE_SELECTORS, means=6, context_weight=3277, age=2048)
+        return Recipe(
+            IMAGE,
+            _IMAGE,
+            _IMAGE_SELECTORS,
+            means=14,
+            context_weight=3277,
+            mean_weight=6000,
+            around=18,
+            regression=(18, 8, 10, 10, 6, 8, 4),
+            age=2048,
+        )
     if mode == "audio":
         return Recipe(
             AUDIO,

@@ -7,8 +7,10 @@ import numpy.typing as npt
 
 from compgen.errors import UsageError
 from compgen.interfaces import Done, FloatArray
+from compgen.predictors.contextmix import _fields as fields
 from compgen.predictors.contextmix import _kernel as kernel
 from compgen.predictors.contextmix import model
+from compgen.predictors.contextmix.auto import LOOK_EVERY, Finder
 from compgen.predictors.contextmix.snapshot import Snapshot, worth_sharing
 
 #: A model reads no more than this; longer data is cut into blocks.
@@ -34,7 +36,8 @@ class Stream:
 
     ``origin`` is a state that the stream was in; while the model's journal is complete, the stream can go back to it
     (:meth:`rewind`) and can be copied by what has changed since (:meth:`fork`). A stream ``shares`` if its slots are a
-    private map of those of its origin.
+    private map of those of its origin. With a ``finder``, it goes on with another model where that finds what is read;
+    the one it began with, which the origin is about, is put aside until it is wanted again.
     """
 
     def __init__(
@@ -44,13 +47,17 @@ class Stream:
         past: _Bytes,
         origin: Snapshot | None = None,
         shares: bool = False,
+        finder: Finder | None = None,
     ) -> None:
         self._model = arrays
         self._max_slots = max_slots
         self._buffer = past
-        self._position = self._start = int(arrays.registers[kernel.POSITION])
+        self._position = self._start = int(arrays.registers[fields.POSITION])
         self._origin = origin
         self._shares = shares
+        self._finder = finder
+        self._first = finder and finder.copy()
+        self._aside: model.Arrays | None = None
 
     @property
     def arrays(self) -> model.Arrays:
@@ -68,12 +75,14 @@ class Stream:
         """Go on by ``count`` bytes; False if ``code`` has become full before."""
         stop = self._position + count
         while self._position < stop:
+            self._look()
             limit = model.limit(self._model, self._max_slots)
             if self._position == limit:
-                self._model = model.grown(self._model, self._max_slots)
-                self._origin = None
+                self._grow()
                 continue
             part = min(stop, limit, self._position + _PIECE_BYTES)
+            if self._finder is not None:
+                part = min(part, self._finder.look_at)
             if model.is_noting(self._model):
                 part = min(part, self._position + model.room_to_note(self._model))
                 if part == self._position:
@@ -85,6 +94,49 @@ class Stream:
             if self._position < part:
                 return False
         return True
+
+    def _grow(self) -> None:
+        self._model = model.grown(self._model, self._max_slots)
+        if self._aside is None:
+            self._origin = None
+
+    def _look(self) -> None:
+        """At certain positions: find out what is read, and go on with a model for that."""
+        finder = self._finder
+        if finder is None or self._position != finder.look_at:
+            return
+        if not finder.look(self._buffer, self._position, self._remembered):
+            return
+        if finder.shape.mode == "general" and self._aside is not None:
+            self._remembered(self._position)
+            self._model, self._aside = self._aside, None
+        else:
+            self._aside = self._model if self._aside is None else self._aside
+            fresh = finder.start(finder.shape, self._max_slots, max(0, self._position - LOOK_EVERY))
+            self._model, _ = self._gone_on(fresh, self._position, fields.READ)
+
+    def _remembered(self, start: int) -> int:
+        """Let the model that is put aside read what it has missed; the bits, in 4096ths, of what is from start on."""
+        assert self._aside is not None
+        model.stop_noting(self._aside)
+        self._origin = None
+        self._aside, _ = self._gone_on(self._aside, start, fields.READ)
+        self._aside, length = self._gone_on(self._aside, self._position, fields.SCORE)
+        return length
+
+    def _gone_on(self, arrays: model.Arrays, stop: int, mode: int) -> tuple[model.Arrays, int]:
+        """A model that has read up to a position, or scored that; and the bits, in 4096ths, that this took."""
+        coder = np.zeros(4, dtype=np.int64)
+        while (at := int(arrays.registers[fields.POSITION])) < stop:
+            limit = model.limit(arrays, self._max_slots)
+            if at >= limit:
+                arrays = model.grown(arrays, self._max_slots)
+                continue
+            part = min(stop, limit)
+            scores = np.zeros(part - at if mode == fields.SCORE else 1)
+            coder[3] = 0
+            kernel.code(arrays, mode, self._buffer, part, coder, _NOTHING, scores)
+        return arrays, int(coder[2])
 
     def _stop_noting(self) -> None:
         """The journal is full: so much changes that sharing does not pay any more."""
@@ -111,13 +163,13 @@ class Stream:
     def read(self, symbols: _Bytes) -> None:
         """Learn symbols ``(n,)``."""
         self._put(symbols)
-        self._run(kernel.READ, len(symbols), _new_coder(), _NOTHING, _NO_SCORES, None)
+        self._run(fields.READ, len(symbols), _new_coder(), _NOTHING, _NO_SCORES, None)
 
     def score(self, symbols: _Bytes) -> FloatArray:
         """The probability each symbol had: float64 ``(n,)``."""
         self._put(symbols)
         scores = np.zeros(len(symbols))
-        self._run(kernel.SCORE, len(symbols), _new_coder(), _NOTHING, scores, None)
+        self._run(fields.SCORE, len(symbols), _new_coder(), _NOTHING, scores, None)
         return scores
 
     def encode(self, symbols: _Bytes, done: Done | None) -> bytes:
@@ -126,7 +178,7 @@ class Stream:
         self._put(symbols)
         stop = self._position + len(symbols)
         code = np.zeros(len(symbols) // 2 + 64, dtype=np.uint8)
-        while not self._run(kernel.ENCODE, stop - self._position, coder, code, _NO_SCORES, done):
+        while not self._run(fields.ENCODE, stop - self._position, coder, code, _NO_SCORES, done):
             code = np.concatenate([code, np.zeros(len(code), dtype=np.uint8)])
         # Missing bytes read as 0, so what is left of the interval needs one byte or none.
         last = bytes([(int(coder[0]) >> 24) + 1]) if coder[0] else b""
@@ -140,19 +192,23 @@ class Stream:
         first = np.zeros(4, dtype=np.uint8)
         first[: min(len(code), 4)] = code[:4]
         coder[2:] = int.from_bytes(first.tobytes(), "big"), 4
-        self._run(kernel.DECODE, length, coder, code, _NO_SCORES, done)
+        self._run(fields.DECODE, length, coder, code, _NO_SCORES, done)
         return self._buffer[start : self._position].tobytes()
 
     def distribution(self, out: FloatArray) -> None:
         """Write P(next symbol) to ``out`` (256,)."""
+        self._look()
         kernel.distribution(self._model, out)
 
     def rewind(self) -> bool:
         """Go back to the origin; False if the stream has none any more, as its model has grown."""
         if self._origin is None:
             return False
+        if self._aside is not None:
+            self._model, self._aside = self._aside, None
+        self._finder = self._first and self._first.copy()
         model.restore(self._model, self._origin.arrays)
-        self._position = int(self._model.registers[kernel.POSITION])
+        self._position = int(self._model.registers[fields.POSITION])
         if len(self._buffer) > 2 * self._position + _KEPT_BYTES:
             self._buffer = self.past.copy()
         return True
@@ -160,10 +216,13 @@ class Stream:
     def fork(self) -> Stream:
         """An independent copy. Where the model is large, the two share what neither changes."""
         past = self.past.copy()
-        if not worth_sharing(self._model):
-            return Stream(model.copy(self._model), self._max_slots, past)
+        finder = self._finder and self._finder.copy()
+        if self._aside is not None or not worth_sharing(self._model):
+            twin = Stream(model.copy(self._model), self._max_slots, past, finder=finder)
+            twin._aside = None if self._aside is None else model.copy(self._aside)
+            return twin
         if self._origin is None or not model.is_noting(self._model):
             self._origin = Snapshot(self._model)
             self._model = model.noting(self._model, SHARED_BYTES)
-        twin = model.branched(self._model, self._origin.slots())
-        return Stream(twin, self._max_slots, past, self._origin, shares=True)
+        branch = model.branched(self._model, self._origin.slots())
+        return Stream(branch, self._max_slots, past, self._origin, shares=True, finder=finder)

@@ -31,6 +31,12 @@ def stretch() -> npt.NDArray[np.int32]:
 
 
 @cache
+def lengths() -> npt.NDArray[np.int32]:
+    """Bits, in 4096ths, of what had the probability (i + 1/2) / 4096: int32 ``(4096,)``."""
+    return np.asarray(np.floor(-4096 * numerics.log2((np.arange(4096) + 0.5) / 4096) + 0.5), dtype=np.int32)
+
+
+@cache
 def squash() -> npt.NDArray[np.int32]:
     """Probability in 65536ths, 1 to 65535, of the logits from -SQUASH_LIMIT on: int32 ``(2 SQUASH_LIMIT,)``."""
     logit = np.arange(-SQUASH_LIMIT, SQUASH_LIMIT) / 256
