@@ -18,6 +18,8 @@ TEXT = b"".join(b"%d bottles of milk on the shelf, %d bottles of milk. " % (i, i
 #: Bytes that look random, without a generator that somebody could change.
 NOISE = b"".join(hashlib.sha256(bytes([i])).digest() for i in range(10))
 MIXED = TEXT[:500] + NOISE + bytes(700) + TEXT[500:]
+#: Numbers that change little from one to the next.
+SLOPE = bytes((3 * x + 5 * y + NOISE[(24 * y + x) % 320] // 40) % 256 for y in range(40) for x in range(24))
 
 ARCHIVES = {
     "empty": (b"", {"predictor": "order2"}),
@@ -34,6 +36,10 @@ ARCHIVES = {
     "streams": (MIXED, {"predictor": "mix(order2,order0)", "streams": 7, "block_bytes": 1000}),
     "stored": (NOISE, {"predictor": "order6"}),
     "named": (TEXT, {"predictor": "order3", "name": "bötteln.txt", "mtime": 1234567890}),
+    "cm": (MIXED, {"predictor": "cm"}),
+    "cm-image": (SLOPE, {"predictor": "cm:mode=image,width=24"}),
+    "cm-audio": (SLOPE, {"predictor": "cm:mode=audio,bits=16"}),
+    "mix-logistic": (MIXED, {"predictor": "mix(order1,order4):method=logistic", "streams": 2}),
     "gzip": (TEXT[:200], {"predictor": "gzip"}),
     "bz2": (TEXT[:40], {"predictor": "bz2"}),
 }
