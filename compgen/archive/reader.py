@@ -137,22 +137,32 @@ def _block_data(predictor: Predictor, block: form.Block, code: bytes, header: fo
         coded = block.kind == form.CODED
         data = decode_block(predictor, code, block.data_bytes, header.streams) if coded else code
     except CorruptDataError as error:
-        raise CorruptDataError(f"block {block.number} is damaged: {error}") from None
+        made = _what_differs(predictor, header)
+        raise CorruptDataError(f"block {block.number} is damaged: {error}{made and '; ' + made}") from None
     if zlib.crc32(data) != block.data_crc:
-        raise CorruptDataError(
-            f"block {block.number} decodes to other data than was coded: {_reason(predictor, header)}"
-        )
+        reason = _what_differs(predictor, header) or "the archive was forged or made by a defective program"
+        raise CorruptDataError(f"block {block.number} decodes to other data than was coded: {reason}")
     return data
 
 
-def _reason(predictor: Predictor, header: form.Header) -> str:
-    if header.spec != predictor.spec:
-        return f"it was made with the predictor {header.spec!r}, here is {predictor.spec!r}"
-    if header.numerics == predictor.numerics:
-        return "the archive was forged or made by a defective program"
-    return (
-        f"it was made with {header.numerics or 'exact arithmetic'}, here is {predictor.numerics or 'exact arithmetic'}"
-    )
+def _what_differs(predictor: Predictor, header: form.Header) -> str:
+    """Between where an archive was made and here, as far as the header tells; empty if nothing does."""
+    there, here = header.numerics, predictor.numerics
+    made = [f"the predictor {header.spec!r}"], [repr(predictor.spec)]
+    if header.spec == predictor.spec:
+        made = [], []
+    if there != here:
+        for words, text, other in ((made[0], there, here), (made[1], here, there)):
+            words.append(", ".join(_fields_without(text, other)) or "exact arithmetic")
+    if made[0]:
+        return f"it was made with {' and '.join(made[0])}, here is {' and '.join(made[1])}"
+    return ""
+
+
+def _fields_without(numerics: str, other: str) -> list[str]:
+    """The fields of numerics, separated by commas and semicolons, that the other does not have."""
+    fields, others = (re.split("[,;] ", text) for text in (numerics, other))
+    return [field for field in fields if field not in others] or fields
 
 
 def _check_end(end: form.End, blocks: int, data_bytes: int, file: form.Readable) -> None:

@@ -48,7 +48,7 @@ def encode_streams(predictor: Predictor, data: bytes, streams: int, done: Done |
         if done is not None:
             done((step + 1) * len(going))
     codes = encoder.finish()
-    return b"".join([*(_leb128(len(code)) for code in codes[:-1]), *codes])
+    return b"".join([*(leb128(len(code)) for code in codes[:-1]), *codes])
 
 
 def decode_block(predictor: Predictor, code: bytes, length: int, streams: int = 1, done: Done | None = None) -> bytes:
@@ -64,7 +64,7 @@ def decode_streams(predictor: Predictor, code: bytes, length: int, streams: int,
     """As :func:`decode_block`, by the general way."""
     _require_bytes(predictor)
     parts = _parts(np.zeros(length, np.uint8), streams)
-    decoder = BatchDecoder(_split_codes(code, len(parts)), PRECISION_BITS)
+    decoder = BatchDecoder(split_codes(code, len(parts)), PRECISION_BITS)
     session = predictor.session([b""] * len(parts))
     for step in range(len(parts[0])):
         going = [i for i, part in enumerate(parts) if step < len(part)]
@@ -102,7 +102,8 @@ def _parts(symbols: Bytes, streams: int) -> list[Bytes]:
     return np.array_split(symbols, max(1, min(streams, len(symbols))))
 
 
-def _leb128(value: int) -> bytes:
+def leb128(value: int) -> bytes:
+    """A number of at least 0 in 7 bits a byte, the lowest first."""
     out = bytearray()
     while value >= 128:
         out.append(value & 127 | 128)
@@ -111,18 +112,24 @@ def _leb128(value: int) -> bytes:
     return bytes(out)
 
 
-def _split_codes(code: bytes, streams: int) -> list[bytes]:
+def read_leb128(code: bytes, position: int) -> tuple[int, int]:
+    """A number (below 2**42) that begins at ``position``, and where it ends."""
+    value = shift = 0
+    while True:
+        if position >= len(code) or shift > 35:
+            raise CorruptDataError("the lengths of its streams make no sense")
+        value |= (code[position] & 127) << shift
+        shift += 7
+        position += 1
+        if code[position - 1] < 128:
+            return value, position
+
+
+def split_codes(code: bytes, streams: int) -> list[bytes]:
+    """The codes of streams, which stand behind the lengths of all but the last."""
     position, lengths = 0, []
     for _ in range(streams - 1):
-        length = shift = 0
-        while True:
-            if position == len(code) or shift > 35:
-                raise CorruptDataError("the lengths of its streams make no sense")
-            length |= (code[position] & 127) << shift
-            shift += 7
-            position += 1
-            if code[position - 1] < 128:
-                break
+        length, position = read_leb128(code, position)
         lengths.append(length)
     codes = []
     for length in lengths:
