@@ -20,6 +20,7 @@ from array import array
 from collections.abc import Sequence
 from functools import cached_property
 from heapq import heapify, heappop, heappush
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -119,9 +120,7 @@ class BytePairs:
         tokens = list(word)
         before, after = list(range(-1, len(word) - 1)), list(range(1, len(word) + 1))  # of each place, the next ones
         waiting = [
-            (self._merged[pair][0], place)
-            for place, pair in enumerate(zip(tokens, tokens[1:], strict=False))
-            if pair in self._merged
+            (self._merged[pair][0], place) for place, pair in enumerate(pairwise(tokens)) if pair in self._merged
         ]
         heapify(waiting)
         while waiting:

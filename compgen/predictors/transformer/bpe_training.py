@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 
-import numpy as np
-import numpy.typing as npt
-
 from compgen.errors import MissingExtraError, UsageError
 from compgen.predictors.transformer.bpe import MAX_TOKEN_BYTES, MAX_TOKENS, WORDS, BytePairs
+from compgen.predictors.transformer.corpus import Symbols
 
 #: Bytes that the library is given at once.
 _PIECE_BYTES = 1 << 20
 
 
-def learn(texts: Iterable[npt.NDArray[np.uint8]], size: int) -> BytePairs:
-    """The vocabulary of ``size`` tokens that merging the most frequent pair, again and again, makes of texts.
+def learn(texts: Iterable[Symbols], size: int) -> BytePairs:
+    """The vocabulary of ``size`` tokens that merging the most frequent pair, again and again, makes of texts of bytes.
 
     It is smaller where no pair is left that occurs twice. The same texts give the same vocabulary.
     """
@@ -39,7 +37,7 @@ def learn(texts: Iterable[npt.NDArray[np.uint8]], size: int) -> BytePairs:
 
 
 def library_tokenizer(pairs: BytePairs | None = None):  # type: ignore[no-untyped-def]  # the library's Tokenizer
-    """The library's tokenizer, for text of one character a byte (Latin-1): with nothing learnt, or with a vocabulary."""
+    """The library's tokenizer for text of one character a byte (Latin-1), with a vocabulary or nothing learnt."""
     from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 
     if pairs is None:
@@ -53,7 +51,7 @@ def library_tokenizer(pairs: BytePairs | None = None):  # type: ignore[no-untype
     return tokenizer
 
 
-def _pieces(texts: Iterable[npt.NDArray[np.uint8]]) -> Iterator[str]:
+def _pieces(texts: Iterable[Symbols]) -> Iterator[str]:
     for text in texts:
         for first in range(0, len(text), _PIECE_BYTES):
             yield text[first : first + _PIECE_BYTES].tobytes().decode("latin-1")
