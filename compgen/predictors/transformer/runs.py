@@ -66,6 +66,9 @@ def run(
         raise UsageError(f"{checkpoint} is at step {trainer.step} already; ask for more steps, or for another folder")
     saved, recent = time.monotonic(), list[float]()
     with log_to(folder / LOG) as log:
+        if trainer.step == steps:  # nothing is left to do, and the weights come out as they did
+            held_out = trainer.evaluate(intervals.evaluation_chunks)
+            per_byte = trainer.per_byte(held_out, intervals.evaluation_chunks)
         for last in trainer.run(steps):
             recent.append(last)
             step = trainer.step
