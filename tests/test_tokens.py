@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from contextlib import suppress
 from functools import lru_cache
 from itertools import pairwise
@@ -215,6 +217,19 @@ def test_archives_of_one_backend_decode_with_the_other(path: str) -> None:
     )
     assert one == other
     assert compgen.decompress(one, f"transformer:{path},streams=3,backend=torch") == TEXT[:1500]
+
+
+def test_using_a_vocabulary_takes_no_library(path: str) -> None:
+    program = """
+import sys
+for name in ("torch", "tokenizers", "transformers", "safetensors"):
+    sys.modules[name] = None
+import compgen
+spec = "transformer:" + sys.argv[1]
+assert compgen.decompress(compgen.compress(b"the thing " * 9, spec), spec) == b"the thing " * 9
+assert len(compgen.predictor(spec).code_lengths([b"the"])[0]) == 3
+"""
+    subprocess.run([sys.executable, "-c", program, path], check=True)
 
 
 def test_archives_say_that_they_hold_tokens(path: str) -> None:
