@@ -18,6 +18,7 @@ import compgen
 from compgen.coding.payload import decode_block, encode_block
 from compgen.errors import BadInputError, UsageError
 from compgen.predictors.transformer import fixed, weights
+from compgen.predictors.transformer.bpe import BytePairs
 from compgen.predictors.transformer.config import PRESETS, Config, preset
 from compgen.predictors.transformer.engine import Engine
 from compgen.predictors.transformer.predictor import Transformer, shipped
@@ -30,7 +31,9 @@ SHAPES = {
 }
 
 
-def random_weights(path: Path, config: Config, seed: int = 0, scale: float = 1.0) -> weights.Weights:
+def random_weights(
+    path: Path, config: Config, seed: int = 0, scale: float = 1.0, pairs: BytePairs | None = None
+) -> weights.Weights:
     """Weights as a trained network might have them, and a few at their bounds."""
     generator = np.random.default_rng(seed)
     tensors: dict[str, weights.IntTensor] = {}
@@ -49,7 +52,7 @@ def random_weights(path: Path, config: Config, seed: int = 0, scale: float = 1.0
             tensors[name] = fixed.rounded(np.abs(values), fixed.SHARPNESS, 32767)
         else:
             tensors[name] = fixed.rounded(values * 0.4 + 0.5, fixed.FACTOR, 32767)
-    weights.save(path, config, tensors, bits, {"seed": seed})
+    weights.save(path, config, tensors, bits, {"seed": seed}, pairs)
     return weights.load(path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ from compgen.cli import options, output
 @click.option("-o", "--out", type=Path, required=True, metavar="DIR", help="Folder of the run.")
 @click.option("--preset", default="200k", show_default=True, metavar="SIZE", help="200k, 800k, 3.2m, ... or custom.")
 @click.option("--shape", metavar="K=V,...", help="Changes to the preset: width, layers, heads, hidden, windows.")
+@click.option(
+    "--vocabulary", type=int, metavar="N", help="Tokens of byte pairs to learn, 257 or more.  [default: bytes]"
+)
 @click.option("--steps", type=int, default=20_000, show_default=True, metavar="N", help="Batches to learn from.")
 @click.option("--batch-symbols", type=int, default=16_384, show_default=True, metavar="N", help="Symbols in a batch.")
 @click.option("--context", type=int, default=2048, show_default=True, metavar="N", help="Longest sequences.")
@@ -30,7 +34,9 @@ from compgen.cli import options, output
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress bar and no summary.")
 def command(data: tuple[str, ...], out: Path, plot: bool, as_json: bool, quiet: bool, **settings: Any) -> None:
-    """Train a byte transformer on DATA: files, folders, .xz, .gz and .zst files, or enwik8 and enwik9 by name.
+    """Train a transformer on DATA: files, folders, .xz, .gz and .zst files, or enwik8 and enwik9 by name.
+
+    Its symbols are bytes, or with --vocabulary tokens that are learnt from DATA first.
 
     DIR gets checkpoints every minute, a log in JSON lines, and at the end weights.safetensors, exact on every machine.
     Stopped at any time, the same command goes on from the last checkpoint; more --steps prolong a finished run.
@@ -39,6 +45,7 @@ def command(data: tuple[str, ...], out: Path, plot: bool, as_json: bool, quiet: 
     Examples:
       compgen train notes.txt --out run --steps 200 --batch-symbols 4096
       compgen train books/ enwik8 --preset 800k --out run --plot
+      compgen train enwik8 --vocabulary 1000 --out run
       compgen compress --predictor transformer:run/weights.safetensors notes.txt
     """
     from compgen.errors import MissingExtraError
@@ -61,21 +68,26 @@ def command(data: tuple[str, ...], out: Path, plot: bool, as_json: bool, quiet: 
                 "parameters": trainer.network.config.parameters,
                 "bits_per_symbol": status.bits,
                 "held_out_bits_per_symbol": status.held_out,
+                "held_out_bits_per_byte": status.held_out_per_byte,
+                "vocabulary": trainer.network.config.vocabulary,
                 "files": [str(path) for path in written],
             }
         )
     elif not quiet:
-        table = output.table("held out", "bits per symbol", right=("bits per symbol",))
-        for name, rate in status.held_out.items():
-            table.add_row(output.printable(name), f"{rate:.4f}")
+        columns = ("bits per byte",) if trainer.corpus.pairs is None else ("bits per byte", "bits per symbol")
+        table = output.table("held out", *columns, right=columns)
+        for name, rate in status.held_out_per_byte.items():
+            rates = (rate, status.held_out[name])[: len(columns)]
+            table.add_row(output.printable(name), *(f"{number:.4f}" for number in rates))
         output.show(table, f"{trainer.network.config.parameters:,} parameters, {status.step:,} steps: {written[0]}")
 
 
 def _trainer(data: tuple[str, ...], settings: dict[str, Any]) -> Any:
     import torch
 
+    from compgen.predictors.transformer.bpe_training import learn
     from compgen.predictors.transformer.config import preset
-    from compgen.predictors.transformer.corpus import Corpus, sources
+    from compgen.predictors.transformer.corpus import Corpus, sources, tokenised
     from compgen.predictors.transformer.training import Recipe, Trainer
 
     if settings["threads"]:
@@ -88,7 +100,11 @@ def _trainer(data: tuple[str, ...], settings: dict[str, Any]) -> Any:
         seed=settings["seed"],
         **({"matrix_rate": settings["rate"]} if settings["rate"] else {}),
     )
-    corpus = Corpus(sources(data, settings["held_out"]), settings["seed"])
     device = settings["device"] or ("cuda" if torch.cuda.is_available() else "cpu")
     config = preset(settings["preset"], settings["shape"])
+    files, pairs = sources(data, settings["held_out"]), None
+    if settings["vocabulary"] is not None:
+        pairs = learn((source.training for source in files), settings["vocabulary"])
+        files, config = tokenised(files, pairs), dataclasses.replace(config, vocabulary=len(pairs))
+    corpus = Corpus(files, settings["seed"], pairs)
     return Trainer(config, corpus, recipe, device=device, compiled=settings["compiled"])

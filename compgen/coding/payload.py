@@ -17,12 +17,13 @@ from compgen.coding.batch import BatchDecoder, BatchEncoder
 from compgen.errors import CorruptDataError, UsageError
 from compgen.interfaces import BlockCoder, Done, Predictor, Session
 
-Bytes = npt.NDArray[np.uint8]
+SymbolArray = npt.NDArray[np.unsignedinteger]
 
-#: Of the quantised probabilities: the floor of 2**-24 costs 256 symbols 0.00002 bits a byte.
-PRECISION_BITS = 24
-#: Symbols of all streams together that an exact predictor is given at once.
-AHEAD = 8192
+#: Of the quantised probabilities: the floor of 2**-24 costs 256 symbols 0.00002 bits a byte. Larger alphabets get the
+#: most the coder has, as rare symbols are far below 2**-24.
+PRECISION_BITS, LARGE_PRECISION_BITS = 24, 32
+#: Probabilities of all streams together that an exact predictor is asked for at once.
+AHEAD = 8192 * 256
 
 
 def encode_block(predictor: Predictor, data: bytes, streams: int = 1, done: Done | None = None) -> bytes:
@@ -35,16 +36,21 @@ def encode_block(predictor: Predictor, data: bytes, streams: int = 1, done: Done
 def encode_streams(predictor: Predictor, data: bytes, streams: int, done: Done | None = None) -> bytes:
     """As :func:`encode_block`, by the general way. An exact predictor may read many symbols at once for it."""
     _require_bytes(predictor)
-    parts = _parts(np.frombuffer(data, np.uint8), streams)
-    encoder = BatchEncoder(len(parts), PRECISION_BITS)
+    return encode_symbols(predictor, np.frombuffer(data, np.uint8), streams, done)
+
+
+def encode_symbols(predictor: Predictor, symbols: SymbolArray, streams: int, done: Done | None = None) -> bytes:
+    """As :func:`encode_streams`, for at least one symbol of any alphabet; ``done`` counts symbols."""
+    parts = _parts(symbols, streams)
+    encoder = BatchEncoder(len(parts), _precision(predictor))
     session = predictor.session([b""] * len(parts))
-    start = _encode_ahead(session, encoder, parts, done) if predictor.exact else 0
+    start = _encode_ahead(session, encoder, parts, predictor.alphabet_size, done) if predictor.exact else 0
     for step in range(start, len(parts[0])):
         going = [i for i, part in enumerate(parts) if step < len(part)]
-        symbols = np.array([parts[i][step] for i in going], np.int64)
-        encoder.encode(symbols, session.probabilities()[going], going)
+        these = np.array([parts[i][step] for i in going], np.int64)
+        encoder.encode(these, session.probabilities()[going], going)
         if step + 1 < len(parts[0]):
-            session.push(symbols)
+            session.push(these)
         if done is not None:
             done((step + 1) * len(going))
     codes = encoder.finish()
@@ -63,8 +69,15 @@ def decode_block(predictor: Predictor, code: bytes, length: int, streams: int = 
 def decode_streams(predictor: Predictor, code: bytes, length: int, streams: int, done: Done | None = None) -> bytes:
     """As :func:`decode_block`, by the general way."""
     _require_bytes(predictor)
-    parts = _parts(np.zeros(length, np.uint8), streams)
-    decoder = BatchDecoder(split_codes(code, len(parts)), PRECISION_BITS)
+    return decode_symbols(predictor, code, length, streams, done).tobytes()
+
+
+def decode_symbols(
+    predictor: Predictor, code: bytes, length: int, streams: int, done: Done | None = None
+) -> SymbolArray:
+    """The inverse of :func:`encode_symbols`, given the number of symbols: uint8 if they fit, else uint16 or uint32."""
+    parts = _parts(np.zeros(length, np.min_scalar_type(predictor.alphabet_size - 1)), streams)
+    decoder = BatchDecoder(split_codes(code, len(parts)), _precision(predictor))
     session = predictor.session([b""] * len(parts))
     for step in range(len(parts[0])):
         going = [i for i, part in enumerate(parts) if step < len(part)]
@@ -75,13 +88,15 @@ def decode_streams(predictor: Predictor, code: bytes, length: int, streams: int,
             session.push(symbols)
         if done is not None:
             done((step + 1) * len(going))
-    return np.concatenate(parts).tobytes()
+    return np.concatenate(parts)
 
 
-def _encode_ahead(session: Session, encoder: BatchEncoder, parts: list[Bytes], done: Done | None) -> int:
+def _encode_ahead(
+    session: Session, encoder: BatchEncoder, parts: list[SymbolArray], alphabet_size: int, done: Done | None
+) -> int:
     """Code what all streams have but for the last step, many steps at a time; returns the steps coded."""
     table = np.stack([part[: len(parts[-1]) - 1] for part in parts]).astype(np.int64)
-    piece = max(1, AHEAD // len(parts))
+    piece = max(1, AHEAD // alphabet_size // len(parts))
     for first in range(0, table.shape[1], piece):
         symbols = table[:, first : first + piece]
         encoder.encode_many(symbols, session.read(symbols))
@@ -97,7 +112,11 @@ def _require_bytes(predictor: Predictor) -> None:
         )
 
 
-def _parts(symbols: Bytes, streams: int) -> list[Bytes]:
+def _precision(predictor: Predictor) -> int:
+    return PRECISION_BITS if predictor.alphabet_size <= 256 else LARGE_PRECISION_BITS
+
+
+def _parts(symbols: SymbolArray, streams: int) -> list[SymbolArray]:
     """Contiguous parts, the longer ones first, none of them empty; lengths differ by one at most."""
     return np.array_split(symbols, max(1, min(streams, len(symbols))))
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Literal
 
 from compgen.errors import CompgenError, UsageError
 from compgen.interfaces import BlockCoder, Done, FloatArray, Predictor, Progress, Session, Symbols
+from compgen.predictors import _covering
 from compgen.predictors.huggingface import files
 
 if TYPE_CHECKING:
-    from compgen.predictors.huggingface.bytewise import Coverings
     from compgen.predictors.huggingface.model import TokenModel, Window
 
 #: A block is coded as one stream for each of these many bytes, and as MAX_STREAMS at most.
@@ -94,9 +94,7 @@ class HuggingFace(Predictor, BlockCoder):
 
     def session(self, contexts: Sequence[Symbols]) -> Session:
         """See :meth:`Predictor.session`: the next byte, summed over the ways to write the bytes before as tokens."""
-        from compgen.predictors.huggingface.bytewise import ByteSession
-
-        return ByteSession.after(self._coverings(), contexts)
+        return _covering.ByteSession.after(self._coverings(), contexts)
 
     def code_lengths(
         self,
@@ -105,8 +103,6 @@ class HuggingFace(Predictor, BlockCoder):
         progress: Progress | None = None,
     ) -> list[FloatArray]:
         """See :meth:`Predictor.code_lengths`: by bytes, as :meth:`session`; streams are read together."""
-        from compgen.predictors.huggingface import bytewise
-
         total, count = sum(map(len, streams)), 0
 
         def done(more: int) -> None:
@@ -116,7 +112,7 @@ class HuggingFace(Predictor, BlockCoder):
                 progress(count, total)
 
         contexts = [b""] * len(streams) if contexts is None else contexts
-        return bytewise.code_lengths(self._coverings(), streams, contexts, done)
+        return _covering.code_lengths(self._coverings(), streams, contexts, done)
 
     def encode_block(self, data: bytes, done: Done | None = None) -> bytes:
         """See :meth:`BlockCoder.encode_block`."""
@@ -136,11 +132,11 @@ class HuggingFace(Predictor, BlockCoder):
         with loading.quiet(), running(self._threads):
             return coder.decode(code, length, model, self._streams(length), self._window(model), done)
 
-    def _coverings(self) -> Coverings:
-        from compgen.predictors.huggingface.bytewise import Coverings
+    def _coverings(self) -> _covering.Coverings:
+        from compgen.predictors.huggingface.bytewise import Reader
 
         model = self._load()
-        return Coverings(model, self._window(model), self.beam, self._threads)
+        return _covering.Coverings(Reader(model, self._window(model), self._threads), self.beam)
 
     def _load(self) -> TokenModel:
         from compgen.predictors.huggingface import loading

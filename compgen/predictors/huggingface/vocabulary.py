@@ -16,6 +16,7 @@ import numpy as np
 
 from compgen.errors import CompgenError
 from compgen.interfaces import IntArray
+from compgen.predictors._covering import Trie
 
 _SPACE = "\u2581"  # what SentencePiece writes for a space
 
@@ -197,48 +198,3 @@ def _sentencepiece(text: str) -> bytes:
         except ValueError:
             pass
     return text.replace(_SPACE, " ").encode("utf-8", "replace")
-
-
-Node = tuple[int, int, int]
-
-
-class Trie:
-    """The tokens in the order of their bytes: those below a node of the trie are neighbours.
-
-    A node is (first, beyond, depth): the tokens ``order[first:beyond]`` are those that start with the node's ``depth``
-    bytes. With cumulative sums of probabilities in this order, the probability of all tokens below a node is one
-    subtraction.
-    """
-
-    def __init__(self, token_bytes: Sequence[bytes]) -> None:
-        tokens = [token for token, data in enumerate(token_bytes) if data]
-        tokens.sort(key=token_bytes.__getitem__)
-        self._sorted = [token_bytes[token] for token in tokens]
-        self._bounds: dict[Node, IntArray] = {}
-        self.order = np.array(tokens, np.int64)
-        self.root: Node = (0, len(tokens), 0)
-
-    def bounds(self, node: Node) -> IntArray:
-        """Where the children begin, int64 ``(257,)``: byte b leads to ``order[bounds[b]:bounds[b + 1]]``.
-
-        The tokens before ``bounds[0]`` end at the node.
-        """
-        found = self._bounds.get(node)
-        if found is None:
-            first, beyond, depth = node
-            following = [data[depth] if len(data) > depth else -1 for data in self._sorted[first:beyond]]
-            found = first + np.searchsorted(np.array(following, np.int64), np.arange(257))
-            self._bounds[node] = found
-        return found
-
-    def longest(self, data: bytes) -> int | None:
-        """The longest token that ``data`` starts with, None if there is none."""
-        node, token = self.root, None
-        for byte in data:
-            bounds = self.bounds(node)
-            node = (int(bounds[byte]), int(bounds[byte + 1]), node[2] + 1)
-            if node[0] == node[1]:
-                break
-            if self.bounds(node)[0] > node[0]:
-                token = int(self.order[node[0]])
-        return token

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import zstandard
 
 from compgen.errors import BadInputError, UsageError
+from compgen.predictors.transformer.bpe import BytePairs
 
 #: Data sets known by name, and where they live.
 HOMES = {name: f"https://mattmahoney.net/dc/{name}.zip" for name in ("enwik8", "enwik9")}
@@ -99,11 +100,25 @@ def named(name: str) -> Path:
     return path
 
 
-class Corpus:
-    """Sources, and reproducible samples of them: a batch is a function of the seed and the step alone."""
+def tokenised(sources: Iterable[Source], pairs: BytePairs) -> list[Source]:
+    """Sources of bytes as sources of tokens; what is held out stays so."""
+    return [
+        Source(
+            source.name, pairs.encode(source.training.tobytes()), pairs.encode(source.held_out.tobytes()), source.weight
+        )
+        for source in sources
+    ]
 
-    def __init__(self, sources: Sequence[Source], seed: int = 0) -> None:
+
+class Corpus:
+    """Sources, and reproducible samples of them: a batch is a function of the seed and the step alone.
+
+    ``pairs`` is the vocabulary, if their symbols are tokens.
+    """
+
+    def __init__(self, sources: Sequence[Source], seed: int = 0, pairs: BytePairs | None = None) -> None:
         self.sources = [source for source in sources if len(source.training)]
+        self.pairs = pairs
         if not self.sources:
             raise UsageError("there is nothing to train on: the files given are empty")
         weights = np.array([source.weight for source in self.sources])
@@ -120,6 +135,10 @@ class Corpus:
             start = int(random.integers(max(len(symbols) - context, 0) + 1))
             row[:] = np.resize(symbols[start : start + context], context)
         return rows
+
+    def bytes_of(self, symbols: npt.NDArray[np.int64]) -> int:
+        """How many bytes symbols stand for."""
+        return symbols.size if self.pairs is None else self.pairs.bytes_of(symbols)
 
     def held_out(self, context: int, chunks: int) -> dict[str, npt.NDArray[np.int64]]:
         """By source, up to ``chunks`` chunks ``(chunks, context)`` spread evenly over what is held out."""

@@ -13,6 +13,8 @@ from compgen.predictors.transformer.network import Network, rms_norm
 from compgen.predictors.transformer.weights import IntTensor, Weights, is_matrix
 
 LOG2_E = 1.4426950408889634
+#: Logits that are in memory at once.
+_LOGITS = 1 << 24
 
 
 def fixed_name(name: str) -> str:
@@ -53,7 +55,9 @@ def _activation_bits(network: Network, sample: torch.Tensor) -> dict[str, int]:
 
     network.watch = watch
     try:
-        network(sample.to(network.embedding.device))
+        rows = max(1, _LOGITS // sample.shape[1] // network.config.vocabulary)
+        for part in torch.split(sample.to(network.embedding.device), rows):
+            network(part)
     finally:
         network.watch = None
     return {

@@ -1,4 +1,4 @@
-"""The byte transformer in float, for training: PyTorch, any device. The extra ``lm`` brings what it needs.
+"""The transformer in float, for training: PyTorch, any device. The extra ``lm`` brings what it needs.
 
 Pre-norm blocks without biases: RMS norms without gains (Zhang and Sennrich 2019), a causal depthwise convolution of
 four taps before attention and before the MLP (as in Primer, So et al. 2021, here on the block's input), normalised

@@ -1,4 +1,4 @@
-"""``transformer``: a byte transformer with exact arithmetic, as a predictor and as a coder of blocks."""
+"""``transformer``: a transformer with exact arithmetic, as a predictor of bytes and as a coder of blocks of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Protocol, TypeVar, cast
+from typing import cast
 
 import numpy as np
 
@@ -21,44 +21,24 @@ from compgen.interfaces import (
     Done,
     FileName,
     FloatArray,
-    IntArray,
     Predictor,
     Progress,
     Session,
     Symbols,
     symbol_array,
 )
-from compgen.predictors.transformer import fixed, weights
-from compgen.predictors.transformer.config import Config
+from compgen.predictors import _covering
+from compgen.predictors._covering import ByteSession, Coverings
+from compgen.predictors.transformer import fixed, tokens, weights
+from compgen.predictors.transformer.bpe import BytePairs
 from compgen.predictors.transformer.engine import Engine
+from compgen.predictors.transformer.sessions import EnginePredictor, ModelEngine, piece_of
 
 #: Blocks up to this many bytes get the largest model that ships, longer ones the smallest.
 LARGEST_UP_TO_BYTES = 1 << 22
 #: A block is coded as one stream for each of these many bytes, and as MAX_STREAMS at most.
 STREAM_BYTES, MAX_STREAMS = 1 << 16, 64
 BACKENDS = ("numpy", "torch")
-#: Positions of all streams together that are computed at once.
-_PIECE = 8192
-
-_C = TypeVar("_C")
-
-
-class ModelEngine(Protocol[_C]):
-    """What a backend offers: caches of streams, and moving them on. See :class:`~.engine.Engine`."""
-
-    config: Config
-
-    def start(self, streams: int) -> _C:
-        """Caches of streams that have read nothing."""
-
-    def select(self, caches: _C, streams: IntArray) -> _C:
-        """A copy of the caches of some streams."""
-
-    def join(self, parts: list[_C]) -> _C:
-        """Caches of several groups of streams as one."""
-
-    def advance(self, symbols: IntArray, caches: _C) -> FloatArray:
-        """Read symbols ``(streams, n)``: P(next) after each, float64 ``(streams, n, vocabulary)``."""
 
 
 def shipped() -> dict[str, Path]:
@@ -88,12 +68,17 @@ def _engine(path: Path, changed: int, backend: str, device: str) -> ModelEngine[
 
 @dataclass(frozen=True)
 class Transformer(Predictor, BlockCoder):
-    """A transformer over bytes whose arithmetic is whole numbers: the same frequencies everywhere.
+    """A transformer whose arithmetic is whole numbers: the same frequencies everywhere.
+
+    A weight file may have a vocabulary of tokens. Blocks are coded as tokens then; sessions and code lengths are of
+    bytes all the same, summed over the ways to write what was read as tokens.
 
     - ``file``: the path of a weight file that ``compgen train`` made; or ``size``, one that ships (``200k``, ...),
       which may be written in its place too. Without either the largest that ships, for blocks above 4 MiB the smallest.
     - ``streams``: a block is coded as so many parts in step, which is faster and costs a cold start each; 0 takes one
       for each 64 KiB, 64 at most.
+    - ``beam``: how many of these ways are weighed to predict a byte, where the model is of tokens; 0 for all, which is
+      for short strings only. Coding blocks does not need it.
     - ``backend`` (``numpy``, ``torch``) and ``device`` (``cpu``, ``cuda``, for torch) say where it is computed. They do
       not change the numbers and are not part of the spec.
     """
@@ -101,12 +86,12 @@ class Transformer(Predictor, BlockCoder):
     file: FileName = ""
     size: str = ""
     streams: int = 0
+    beam: int = 8
     backend: str = dataclasses.field(default="numpy", compare=False)
     device: str = dataclasses.field(default="cpu", compare=False)
 
     name = "transformer"
     exact = True
-    numerics = fixed.ARITHMETIC
 
     def __post_init__(self) -> None:
         if self.file in shipped():
@@ -118,18 +103,28 @@ class Transformer(Predictor, BlockCoder):
             raise UsageError(f"backend must be one of {', '.join(BACKENDS)}, not {self.backend!r}")
         if not 0 <= self.streams <= 4096:
             raise UsageError(f"streams must be from 1 to 4096, or 0 for the model's own choice, not {self.streams}")
+        if self.beam < 0:
+            raise UsageError(f"beam must be at least 1, or 0 for all tokenisations, not {self.beam}")
 
     @property
     def spec(self) -> str:
         """See :attr:`Predictor.spec`."""
         arguments = [self.file] if self.file else [f"size={self.size}"] if self.size else []
         arguments += [f"streams={self.streams}"] if self.streams else []
+        arguments += [f"beam={self.beam}"] if self.beam != 8 else []
         return self.name + (":" + ",".join(arguments) if arguments else "")
 
     @property
     def alphabet_size(self) -> int:  # type: ignore[override]
-        """The model's vocabulary."""
-        return self._engine(0).config.vocabulary
+        """256 for models of tokens too: they predict bytes."""
+        loaded = self._weights(0)
+        return loaded.config.vocabulary if loaded.pairs is None else 256
+
+    @property
+    def numerics(self) -> str:  # type: ignore[override]
+        """See :attr:`Predictor.numerics`."""
+        over_tokens = bool(self.file or self.size) and self._weights(0).pairs is not None
+        return f"{fixed.ARITHMETIC}, {tokens.CODE}" if over_tokens else fixed.ARITHMETIC
 
     @cached_property
     def weights_sha256(self) -> str:  # type: ignore[override]
@@ -147,14 +142,27 @@ class Transformer(Predictor, BlockCoder):
             raise UsageError(f"transformer: there is no weight file {self.file!r}; sizes that ship: {', '.join(known)}")
         return [(path, path.stat().st_mtime_ns) for path in chosen]
 
-    def _engine(self, length_bytes: int) -> ModelEngine[object]:
+    def _path(self, length_bytes: int) -> tuple[Path, int]:
+        """The one for a block of some length."""
         paths = self._paths()
-        path, changed = paths[-1] if length_bytes <= LARGEST_UP_TO_BYTES else paths[0]
-        return _engine(path, changed, self.backend, self.device)
+        return paths[-1] if length_bytes <= LARGEST_UP_TO_BYTES else paths[0]
+
+    def _weights(self, length_bytes: int) -> weights.Weights:
+        return _load(*self._path(length_bytes))
+
+    def _model(self, length_bytes: int) -> EnginePredictor:
+        """The model over its own symbols."""
+        return EnginePredictor(_engine(*self._path(length_bytes), self.backend, self.device))
+
+    def _coverings(self) -> Coverings | None:
+        """What sessions over bytes share, if the model is of tokens."""
+        pairs = self._weights(0).pairs
+        return None if pairs is None else Coverings(tokens.Reader(self._model(0), pairs), self.beam)
 
     def session(self, contexts: Sequence[Symbols]) -> Session:
         """See :meth:`Predictor.session`."""
-        return _session(self._engine(0), contexts)
+        coverings = self._coverings()
+        return self._model(0).session(contexts) if coverings is None else ByteSession.after(coverings, contexts)
 
     def code_lengths(
         self,
@@ -162,38 +170,58 @@ class Transformer(Predictor, BlockCoder):
         contexts: Sequence[Symbols] | None = None,
         progress: Progress | None = None,
     ) -> list[FloatArray]:
-        """See :meth:`Predictor.code_lengths`; streams of one length are read together, all positions at once."""
+        """See :meth:`Predictor.code_lengths`; streams of one length are read together, all positions at once.
+
+        By a model of tokens, they are read byte by byte.
+        """
         contexts = [b""] * len(streams) if contexts is None else contexts
-        lengths: list[FloatArray] = [np.empty(0)] * len(streams)
         total, done = sum(map(len, streams)), 0
+
+        def tell(more: int) -> None:
+            nonlocal done
+            done += more
+            if progress is not None:
+                progress(done, total)
+
+        coverings = self._coverings()
+        if coverings is not None:
+            return _covering.code_lengths(coverings, streams, contexts, tell)
+        return self._symbol_lengths(streams, contexts, tell)
+
+    def _symbol_lengths(self, streams: Sequence[Symbols], contexts: Sequence[Symbols], tell: Done) -> list[FloatArray]:
+        lengths: list[FloatArray] = [np.empty(0)] * len(streams)
         for group in _groups(streams, contexts):
             table = np.stack([symbol_array(streams[i]) for i in group])
-            session, piece = self.session([contexts[i] for i in group]), max(1, _PIECE // len(group))
+            session = self.session([contexts[i] for i in group])
+            piece = piece_of(self._model(0).engine, len(group))
             parts = []
             for first in range(0, table.shape[1], piece):
                 part = table[:, first : first + piece]
                 rows = session.read(part)
                 parts.append(-numerics.log2(np.take_along_axis(rows, part[:, :, None], 2)[:, :, 0]))
-                done += part.size
-                if progress is not None:
-                    progress(done, total)
+                tell(part.size)
             for i, row in zip(group, np.concatenate(parts, axis=1) if parts else [], strict=False):
                 lengths[i] = np.asarray(row)
         return lengths
 
     def encode_block(self, data: bytes, done: Done | None = None) -> bytes:
         """See :meth:`BlockCoder.encode_block`."""
-        return encode_streams(self._for(len(data)), data, self._streams(len(data)), done)
+        model, pairs, streams = self._for(len(data))
+        if pairs is None:
+            return encode_streams(model, data, streams, done)
+        return tokens.encode(model, pairs, data, streams, done)
 
     def decode_block(self, code: bytes, length: int, done: Done | None = None) -> bytes:
         """See :meth:`BlockCoder.decode_block`."""
-        return decode_streams(self._for(length), code, length, self._streams(length), done)
+        model, pairs, streams = self._for(length)
+        if pairs is None:
+            return decode_streams(model, code, length, streams, done)
+        return tokens.decode(model, pairs, code, length, streams, done)
 
-    def _for(self, length: int) -> _Coded:
-        return _Coded(self._engine(length))
-
-    def _streams(self, length: int) -> int:
-        return self.streams or max(1, min(MAX_STREAMS, length // STREAM_BYTES))
+    def _for(self, length: int) -> tuple[EnginePredictor, BytePairs | None, int]:
+        """The model, its tokens if it is of tokens, and the streams for a block of some length."""
+        streams = self.streams or max(1, min(MAX_STREAMS, length // STREAM_BYTES))
+        return self._model(length), self._weights(length).pairs, streams
 
 
 def _groups(streams: Sequence[Symbols], contexts: Sequence[Symbols]) -> list[list[int]]:
@@ -202,69 +230,3 @@ def _groups(streams: Sequence[Symbols], contexts: Sequence[Symbols]) -> list[lis
     for i, (stream, context) in enumerate(zip(streams, contexts, strict=True)):
         by_shape.setdefault((len(stream), len(context)), []).append(i)
     return [group[first : first + 64] for group in by_shape.values() for first in range(0, len(group), 64)]
-
-
-@dataclass(frozen=True)
-class _Coded(Predictor):
-    """The sessions of one engine, for coding streams."""
-
-    engine: ModelEngine[object]
-    exact = True
-
-    name = "transformer"
-
-    @property
-    def alphabet_size(self) -> int:  # type: ignore[override]
-        return self.engine.config.vocabulary
-
-    def session(self, contexts: Sequence[Symbols]) -> Session:
-        return _session(self.engine, contexts)
-
-
-def _session(engine: ModelEngine[object], contexts: Sequence[Symbols]) -> Session:
-    """Streams that have read their contexts, those of one length together."""
-    by_length: dict[int, list[int]] = {}
-    for i, context in enumerate(contexts):
-        by_length.setdefault(len(context), []).append(i)
-    parts, order = [], np.empty(len(contexts), np.int64)
-    place = 0
-    for group in by_length.values():
-        session = _TransformerSession(engine, engine.start(len(group)), np.empty(0))
-        session.push(np.full(len(group), engine.config.vocabulary))
-        table = np.stack([symbol_array(contexts[i]) for i in group])
-        piece = max(1, _PIECE // len(group))
-        for first in range(0, table.shape[1], piece):
-            session.read(table[:, first : first + piece])
-        parts.append(session)
-        order[group] = np.arange(place, place + len(group))
-        place += len(group)
-    if len(parts) == 1:
-        return parts[0]
-    joined = engine.select(engine.join([part.caches for part in parts]), order)
-    return _TransformerSession(engine, joined, np.concatenate([part.next for part in parts])[order])
-
-
-class _TransformerSession(Session):
-    def __init__(self, engine: ModelEngine[object], caches: object, following: FloatArray) -> None:
-        self._engine = engine
-        self.caches = caches
-        self.next = following  # P(next symbol), (streams, vocabulary)
-
-    def probabilities(self) -> FloatArray:
-        return self.next.copy()
-
-    def push(self, symbols: Symbols) -> None:
-        self.next = self._engine.advance(symbol_array(symbols)[:, None], self.caches)[:, 0]
-
-    def read(self, symbols: np.typing.ArrayLike) -> FloatArray:
-        table = np.ascontiguousarray(symbols, np.int64)
-        if not table.shape[1]:
-            return self.next[:, None][:, :0]
-        after = self._engine.advance(table, self.caches)
-        before = np.concatenate([self.next[:, None], after[:, :-1]], axis=1)
-        self.next = after[:, -1].copy()
-        return before
-
-    def fork(self) -> Session:
-        everything = np.arange(len(self.next))
-        return _TransformerSession(self._engine, self._engine.select(self.caches, everything), self.next.copy())

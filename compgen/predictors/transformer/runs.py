@@ -31,12 +31,16 @@ class Intervals:
 
 @dataclass(frozen=True)
 class Status:
-    """How far a run has come: bits a symbol of the last batches, and on what is held out, if that was measured."""
+    """How far a run has come: bits a symbol of the last batches, and on what is held out, if that was measured.
+
+    ``held_out_per_byte`` is the latter in bits a byte, the same unless symbols are tokens.
+    """
 
     step: int
     steps: int
     bits: float | None
     held_out: Rates
+    held_out_per_byte: Rates
 
 
 def run(
@@ -57,11 +61,14 @@ def run(
     checkpoint = folder / CHECKPOINT
     if checkpoint.exists():
         trainer.load(checkpoint)
-    steps, bits, held_out = trainer.recipe.steps, None, Rates()
+    steps, bits, held_out, per_byte = trainer.recipe.steps, None, Rates(), Rates()
     if trainer.step > steps:
         raise UsageError(f"{checkpoint} is at step {trainer.step} already; ask for more steps, or for another folder")
     saved, recent = time.monotonic(), list[float]()
     with log_to(folder / LOG) as log:
+        if trainer.step == steps:  # nothing is left to do, and the weights come out as they did
+            held_out = trainer.evaluate(intervals.evaluation_chunks)
+            per_byte = trainer.per_byte(held_out, intervals.evaluation_chunks)
         for last in trainer.run(steps):
             recent.append(last)
             step = trainer.step
@@ -70,18 +77,20 @@ def run(
                 log(step=step, bits=bits, rate=trainer.recipe.rate(step))
             if step % intervals.evaluate_steps == 0 or step == steps:
                 held_out = trainer.evaluate(intervals.evaluation_chunks)
-                log(step=step, held_out=held_out)
+                per_byte = trainer.per_byte(held_out, intervals.evaluation_chunks)
+                log(step=step, held_out=held_out, held_out_bits_per_byte=per_byte)
             if time.monotonic() - saved > intervals.save_seconds or step == steps:
                 trainer.save(checkpoint)
                 saved = time.monotonic()
             if tell is not None:
-                tell(Status(step, steps, bits, held_out))
-    export(trainer, folder / WEIGHTS, held_out, card)
-    return Status(trainer.step, steps, bits, held_out)
+                tell(Status(step, steps, bits, held_out, per_byte))
+    about = {**(card or {}), **({"held_out_bits_per_byte": _rounded(per_byte)} if trainer.corpus.pairs else {})}
+    export(trainer, folder / WEIGHTS, held_out, about)
+    return Status(trainer.step, steps, bits, held_out, per_byte)
 
 
 def export(trainer: Trainer, path: Path, held_out: Rates, card: dict[str, Any] | None = None) -> None:
-    """Write the weights in fixed point, with what they were made from."""
+    """Write the weights in fixed point, with what they were made from; ``held_out`` is bits a symbol."""
     recipe = trainer.recipe
     sample = torch.from_numpy(trainer.corpus.batch(recipe.steps, 16, recipe.context))
     tensors, bits = to_fixed(trainer.network, sample)
@@ -90,9 +99,13 @@ def export(trainer: Trainer, path: Path, held_out: Rates, card: dict[str, Any] |
         "recipe": dataclasses.asdict(recipe),
         "steps": trainer.step,
         "parameters": trainer.network.config.parameters,
-        "held_out_bits_per_symbol": {name: round(rate, 4) for name, rate in held_out.items()},
+        "held_out_bits_per_symbol": _rounded(held_out),
     }
-    weights.save(path, trainer.network.config, tensors, bits, about)
+    weights.save(path, trainer.network.config, tensors, bits, about, trainer.corpus.pairs)
+
+
+def _rounded(rates: Rates) -> Rates:
+    return {name: round(rate, 4) for name, rate in rates.items()}
 
 
 def draw_curve(folder: Path) -> Path:

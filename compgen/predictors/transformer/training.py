@@ -28,8 +28,10 @@ from compgen.predictors.transformer.corpus import Corpus
 from compgen.predictors.transformer.devices import usable
 from compgen.predictors.transformer.network import Network
 
-#: Bits a byte, or another number, by what it was measured on.
+#: Bits a symbol, or a byte, by what they were measured on.
 Rates = dict[str, float]
+#: Logits that an evaluation has in memory at once.
+_LOGITS = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -114,9 +116,9 @@ class Trainer:
         return nullcontext()
 
     @torch.no_grad()
-    def evaluate(self, chunks: int = 64, batch: int = 8) -> Rates:
+    def evaluate(self, chunks: int = 64) -> Rates:
         """Bits a symbol on held-out chunks of a whole context each, by source."""
-        rates = {}
+        rates, batch = {}, max(1, min(8, _LOGITS // self.recipe.context // self.network.config.vocabulary))
         for name, rows in self.corpus.held_out(self.recipe.context, chunks).items():
             total = 0.0
             for first in range(0, len(rows), batch):
@@ -126,12 +128,18 @@ class Trainer:
             rates[name] = total / rows.size
         return rates
 
+    def per_byte(self, rates: Rates, chunks: int = 64) -> Rates:
+        """Rates that :meth:`evaluate` found on as many chunks, in bits a byte: the same where symbols are bytes."""
+        rows = self.corpus.held_out(self.recipe.context, chunks)
+        return {name: rate * rows[name].size / self.corpus.bytes_of(rows[name]) for name, rate in rates.items()}
+
     def save(self, path: Path) -> None:
         """Write a checkpoint, whole or not at all."""
         state = {
             "config": self.network.config.as_dict(),
             "recipe": dataclasses.asdict(self.recipe),
             "step": self.step,
+            "merges": None if self.corpus.pairs is None else self.corpus.pairs.merges,
             "network": self.network.state_dict(),
             "optimisers": [optimiser.state_dict() for optimiser in self._optimisers],
         }
@@ -148,6 +156,8 @@ class Trainer:
             raise BadInputError(f"{path}: not a readable checkpoint ({reason}); remove it to begin anew") from None
         if state["config"] != self.network.config.as_dict():
             raise UsageError(f"{path} is a checkpoint of another network: {state['config']}")
+        if state.get("merges") != (None if self.corpus.pairs is None else self.corpus.pairs.merges):
+            raise UsageError(f"{path} is a checkpoint of another vocabulary: the data or their order have changed")
         self.network.load_state_dict(state["network"])
         for optimiser, saved in zip(self._optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)

@@ -1,7 +1,8 @@
 """Weights of a transformer in fixed point: a file in the safetensors format, read and written without its library.
 
 The format: 8 bytes with the header's length (little-endian), a JSON header that names each tensor's type, shape and
-place, the tensors. Ours hold integers, and in the metadata the configuration and the fraction bits of each matrix.
+place, the tensors. Ours hold integers, and in the metadata the configuration, the fraction bits of each matrix, and the
+merges of the vocabulary, if it is not of bytes: the two tokens of each, one after the other.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy.typing as npt
 
 from compgen.errors import BadInputError, UsageError
 from compgen.predictors.transformer import fixed
+from compgen.predictors.transformer.bpe import BytePairs
 from compgen.predictors.transformer.config import TAPS, Config
 
 IntTensor = npt.NDArray[np.integer]
@@ -33,7 +35,8 @@ _MAX_HEADER = 1 << 20
 @dataclass(frozen=True)
 class Weights:
     """The integers of a transformer by name, where they are from, and fraction bits: of each matrix, of the
-    ``residual`` stream, and of each layer's ``heads`` and ``hidden`` activations.
+    ``residual`` stream, and of each layer's ``heads`` and ``hidden`` activations. ``pairs`` is the vocabulary of a
+    model over tokens, None for one whose symbols are bytes.
     """
 
     config: Config
@@ -41,6 +44,7 @@ class Weights:
     bits: Mapping[str, int]
     card: Mapping[str, Any]
     sha256: str
+    pairs: BytePairs | None = None
 
 
 def expected_shapes(config: Config) -> dict[str, tuple[int, ...]]:
@@ -73,16 +77,24 @@ def is_matrix(name: str) -> bool:
     return name == "unembedding" or name.rsplit(".", 1)[-1] in _MATRICES
 
 
-def save(path: Path, config: Config, tensors: Mapping[str, IntTensor], bits: Mapping[str, int], card: Any) -> None:
+def save(
+    path: Path,
+    config: Config,
+    tensors: Mapping[str, IntTensor],
+    bits: Mapping[str, int],
+    card: Any,
+    pairs: BytePairs | None = None,
+) -> None:
     """Write a weight file, whole or not at all. ``card`` is JSON: data, recipe, measured rates."""
-    header: dict[str, Any] = {
-        "__metadata__": {
-            "format": fixed.ARITHMETIC,
-            "config": json.dumps(config.as_dict()),
-            "bits": json.dumps(dict(bits)),
-            "card": json.dumps(card),
-        }
+    metadata = {
+        "format": fixed.ARITHMETIC,
+        "config": json.dumps(config.as_dict()),
+        "bits": json.dumps(dict(bits)),
+        "card": json.dumps(card),
     }
+    if pairs is not None:
+        metadata["merges"] = json.dumps([token for pair in pairs.merges for token in pair], separators=(",", ":"))
+    header: dict[str, Any] = {"__metadata__": metadata}
     parts, offset = [], 0
     for name in expected_shapes(config):
         tensor = np.ascontiguousarray(tensors[name], _TYPES["I32" if name == "embedding" else "I16"])
@@ -126,11 +138,21 @@ def parse(content: bytes, name: str) -> Weights:
         bits = {key: int(value) for key, value in json.loads(metadata["bits"]).items()}
         _check_bounds(tensors, bits)
         card = json.loads(metadata["card"])
+        pairs = _pairs(json.loads(metadata["merges"]), config) if "merges" in metadata else None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BadInputError(
             f"{name}: damaged, or not a weight file of compgen ({type(error).__name__}: {error})"
         ) from None
-    return Weights(config, tensors, bits, card, hashlib.sha256(content).hexdigest())
+    return Weights(config, tensors, bits, card, hashlib.sha256(content).hexdigest(), pairs)
+
+
+def _pairs(merges: list[int], config: Config) -> BytePairs:
+    if not isinstance(merges, list) or len(merges) % 2:
+        raise ValueError("its merges are not pairs")
+    pairs = BytePairs(list(zip(merges[::2], merges[1::2], strict=True)))
+    if len(pairs) != config.vocabulary:
+        raise ValueError(f"its merges make {len(pairs)} tokens, its weights are for {config.vocabulary}")
+    return pairs
 
 
 def _tensor(entry: Mapping[str, Any], shape: tuple[int, ...], data: bytes) -> IntTensor:
