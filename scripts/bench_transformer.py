@@ -23,6 +23,7 @@ import numpy as np
 import torch
 
 import compgen
+from compgen.archive import BEST_PREDICTOR
 from compgen.coding.payload import decode_streams, encode_streams
 from compgen.predictors.transformer import weights
 from compgen.predictors.transformer.corpus import read_file, split
@@ -111,7 +112,7 @@ def speeds(model: Transformer, float_network: torch.nn.Module, text: bytes, roun
 def best(data: Path) -> dict[str, float]:
     """`compress --best` on the first 1,000,000 bytes of enwik8, there and back."""
     text = read_file(data / "text" / HELD_OUT["enwik8"])[:1_000_000]
-    model = compgen.predictor(compgen.archive.BEST_PREDICTOR)
+    model = compgen.predictor(BEST_PREDICTOR)
     start = time.process_time()
     archive = compgen.compress(text, model, verify=False)
     packed = time.process_time()

@@ -24,7 +24,11 @@ def docs() -> ModuleType:
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", "docs/compressing.md", "docs/sampling.md", "docs/plugins.md", "docs/parallel.md"]
+    "name",
+    [
+        *("README.md", "docs/compressing.md", "docs/sampling.md", "docs/transformer.md", "docs/plugins.md"),
+        "docs/parallel.md",
+    ],
 )
 def test_examples_run_and_print_what_is_shown(
     name: str, docs: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
