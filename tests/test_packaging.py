@@ -15,7 +15,11 @@ else:
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = {"compgen", "baselines", "samplers"}
-DATA = {"compgen/py.typed", "baselines/py.typed", "samplers/py.typed", "compgen/datasets/context.txt"}
+WEIGHTS = "compgen/predictors/transformer/shipped"
+DATA = {
+    *("compgen/py.typed", "baselines/py.typed", "samplers/py.typed", "compgen/datasets/context.txt"),
+    *(f"{WEIGHTS}/{size}.safetensors" for size in ("200k", "800k")),
+}
 
 
 def expected_files() -> set[str]:
