@@ -32,6 +32,19 @@ Done = Callable[[int], None]
 FileName = Annotated[str, "file"]
 
 
+def adding(progress: Progress | None, total: int) -> Done:
+    """A function that takes steps done since it was called last, and tells ``progress`` how many that makes."""
+    count = 0
+
+    def done(more: int) -> None:
+        nonlocal count
+        count += more
+        if progress is not None:
+            progress(count, total)
+
+    return done
+
+
 def symbol_array(symbols: Symbols) -> IntArray:
     """Symbols as int64 ``(len(symbols),)``."""
     if isinstance(symbols, bytes | bytearray):

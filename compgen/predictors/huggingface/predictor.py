@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from compgen.errors import CompgenError, UsageError
-from compgen.interfaces import BlockCoder, Done, FloatArray, Predictor, Progress, Session, Symbols
+from compgen.interfaces import BlockCoder, Done, FloatArray, Predictor, Progress, Session, Symbols, adding
 from compgen.predictors import _covering
 from compgen.predictors.huggingface import files
 
@@ -103,16 +103,8 @@ class HuggingFace(Predictor, BlockCoder):
         progress: Progress | None = None,
     ) -> list[FloatArray]:
         """See :meth:`Predictor.code_lengths`: by bytes, as :meth:`session`; streams are read together."""
-        total, count = sum(map(len, streams)), 0
-
-        def done(more: int) -> None:
-            nonlocal count
-            count += more
-            if progress is not None:
-                progress(count, total)
-
         contexts = [b""] * len(streams) if contexts is None else contexts
-        return _covering.code_lengths(self._coverings(), streams, contexts, done)
+        return _covering.code_lengths(self._coverings(), streams, contexts, adding(progress, sum(map(len, streams))))
 
     def encode_block(self, data: bytes, done: Done | None = None) -> bytes:
         """See :meth:`BlockCoder.encode_block`."""

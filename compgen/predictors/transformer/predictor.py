@@ -25,6 +25,7 @@ from compgen.interfaces import (
     Progress,
     Session,
     Symbols,
+    adding,
     symbol_array,
 )
 from compgen.predictors import _covering
@@ -175,14 +176,7 @@ class Transformer(Predictor, BlockCoder):
         By a model of tokens, they are read byte by byte.
         """
         contexts = [b""] * len(streams) if contexts is None else contexts
-        total, done = sum(map(len, streams)), 0
-
-        def tell(more: int) -> None:
-            nonlocal done
-            done += more
-            if progress is not None:
-                progress(done, total)
-
+        tell = adding(progress, sum(map(len, streams)))
         coverings = self._coverings()
         if coverings is not None:
             return _covering.code_lengths(coverings, streams, contexts, tell)

@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
 from compgen.errors import BadInputError, UsageError
@@ -183,9 +181,3 @@ def log_to(path: Path) -> Iterator[Callable[..., None]]:
 def log_entries(path: Path) -> list[dict[str, Any]]:
     """What :func:`log_to` wrote."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-def as_rows(symbols: bytes, context: int) -> npt.NDArray[np.int64]:
-    """Whole chunks of bytes as int64 ``(chunks, context)``."""
-    whole = len(symbols) // context * context
-    return np.frombuffer(symbols[:whole], np.uint8).reshape(-1, context).astype(np.int64)
