@@ -27,8 +27,8 @@ REFINING, FAR_SIGHTED = 13, 14
 #: position says, and one that begins in the middle is younger.
 AGE = 15
 #: And for numbers: channels, pixels around that are looked at, wide least squares (taps, fading, ridge), narrow ones,
-#: pace of solving, bytes of a row, where the first row or sample starts.
-CHANNELS, AROUND, TAPS_A, FADING_A, RIDGE_A, TAPS_B, FADING_B, RIDGE_B, PACE, STRIDE, PHASE = range(16, 27)
+#: pace of solving, bytes of a row, where the first row or sample starts. Last: predictors that give advice.
+CHANNELS, AROUND, TAPS_A, FADING_A, RIDGE_A, TAPS_B, FADING_B, RIDGE_B, PACE, STRIDE, PHASE, GUIDES = range(16, 28)
 #: m.registers, int64: what changes from byte to byte. MATCH, MATCH_LENGTH, and the same for the second match model;
 #: starts of this line and the one before; keys of the two probability maps; rates of
 #: learning (of weights, of histories, of the final maps); places in m.heads.

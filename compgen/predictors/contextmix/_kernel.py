@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from compgen.jit import kernel
+from compgen.predictors.contextmix import _guides as guides
 from compgen.predictors.contextmix import _signals as signals
 from compgen.predictors.contextmix._fields import (
     AGE,
@@ -184,8 +185,11 @@ def _from_match(m, which, at, note, c0, bit):  # type: ignore[no-untyped-def]
 
 
 @_inlined
-def _predict(m, row, bank, c0, bit):  # type: ignore[no-untyped-def]
-    """P(next bit is 1) in 65536ths. What learning will need goes to a row of inputs and of notes."""
+def _predict(m, row, bank, c0, bit, advice):  # type: ignore[no-untyped-def]
+    """P(next bit is 1) in 65536ths. What learning will need goes to a row of inputs and of notes.
+
+    ``advice`` is None for a model without guides, which is then compiled without them.
+    """
     half = bit >> 2
     n = U(m.settings[CONTEXTS])
     columns = U(m.settings[INPUTS])
@@ -203,6 +207,8 @@ def _predict(m, row, bank, c0, bit):  # type: ignore[no-untyped-def]
     m.inputs[at + U(4)] = 256
     if m.settings[MEANS] > 0:
         signals.split(m, at + U(5), c0, bit)
+    if advice is not None:
+        guides.opine(m, at + U(5) + U(m.settings[MEANS]), c0)
     refining = m.settings[REFINING]
     if refining:
         for key in (KEY, KEY2):  # of the two bits that may come next
@@ -495,14 +501,15 @@ def _select(m, known, half):  # type: ignore[no-untyped-def]
 
 
 @_lent
-def _code(m, mode, buffer, stop, coder, stream, out):  # type: ignore[no-untyped-def]
+def _code(m, mode, buffer, stop, coder, stream, out, advice):  # type: ignore[no-untyped-def]
     """Go on to position ``stop``, or as far as there is room; returns the position reached.
 
     ``mode`` READ: learn ``buffer``. ENCODE: and write its code to ``stream``. DECODE: write to ``buffer`` what
     ``stream`` codes. SCORE: write P(byte) to ``out``. ``coder``: low, high, value (SCORE: bits so far, in
     4096ths), place in ``stream`` or ``out``; the code of what is left lies in [low, high], 32 bits. Bytes missing at
-    the end of a stream read as 0.
+    the end of a stream read as 0. ``advice``: what guides say of each byte, see ``_guides.py``.
     """
+    begin = m.registers[POSITION]
     low = coder[0]
     high = coder[1]
     value = coder[2]
@@ -515,6 +522,8 @@ def _code(m, mode, buffer, stop, coder, stream, out):  # type: ignore[no-untyped
         if mode != DECODE:
             byte = I64(buffer[position])
         probability = 1.0
+        if advice is not None:
+            guides.take(m, advice, position - begin)
         c0 = 1
         for half in range(2):
             bank = 2 if half else position & 1
@@ -522,7 +531,7 @@ def _code(m, mode, buffer, stop, coder, stream, out):  # type: ignore[no-untyped
             for bit in range(4 * half, 4 * half + 4):
                 if bit == 4 - FAMILY:
                     _address(m, 2, c0)
-                p = _predict(m, bit, bank, c0, bit)
+                p = _predict(m, bit, bank, c0, bit, advice)
                 y = (byte >> (7 - bit)) & 1
                 if mode in (ENCODE, DECODE):
                     middle = low + (((high - low) * p) >> 16)
@@ -568,8 +577,10 @@ def _code(m, mode, buffer, stop, coder, stream, out):  # type: ignore[no-untyped
 
 
 @_lent
-def _distribution(m, out):  # type: ignore[no-untyped-def]
+def _distribution(m, out, advice):  # type: ignore[no-untyped-def]
     """P(next byte) for all 256, float64, each the product of its eight bits' probabilities from the first bit on."""
+    if advice is not None:
+        guides.take(m, advice, 0)
     bank = m.registers[POSITION] & 1
     root = 1
     first = 0
@@ -585,7 +596,7 @@ def _distribution(m, out):  # type: ignore[no-untyped-def]
             bit = first + depth
             for prefix in range(1 << depth):
                 c0 = (root << depth) | prefix
-                p = _predict(m, 8, bank, c0, bit)
+                p = _predict(m, 8, bank, c0, bit, advice)
                 zero = (c0 << (8 - bit)) & 255
                 so_far = out[zero]
                 out[zero] = so_far * ((65536 - p) / 65536.0)
@@ -593,12 +604,12 @@ def _distribution(m, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def code(m, mode, buffer, stop, coder, stream, out):  # type: ignore[no-untyped-def]
+def code(m, mode, buffer, stop, coder, stream, out, advice):  # type: ignore[no-untyped-def]
     """See :func:`_code`."""
-    return _code(m, mode, buffer, stop, coder, stream, out)
+    return _code(m, mode, buffer, stop, coder, stream, out, advice)
 
 
 @kernel
-def distribution(m, out):  # type: ignore[no-untyped-def]
+def distribution(m, out, advice):  # type: ignore[no-untyped-def]
     """See :func:`_distribution`."""
-    _distribution(m, out)
+    _distribution(m, out, advice)

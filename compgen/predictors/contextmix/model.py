@@ -82,6 +82,8 @@ class Arrays(NamedTuple):
     paces: npt.NDArray[np.int64]
     speeds: npt.NDArray[np.int64]
     floors: npt.NDArray[np.int64]
+    #: int64 (guides * 512,): what each guide gives the nodes of the byte's tree, in 2**-40ths.
+    advice: npt.NDArray[np.int64]
     #: uint64 (16,): what the selectors chose for the two nibbles.
     selected: npt.NDArray[np.uint64]
     transitions: npt.NDArray[np.uint8]
@@ -89,6 +91,7 @@ class Arrays(NamedTuple):
     squash: npt.NDArray[np.uint16]
     reciprocals: npt.NDArray[np.int32]
     lengths: npt.NDArray[np.int32]
+    logarithms: npt.NDArray[np.int32]
 
 
 #: The fields of Arrays that never change.
@@ -101,6 +104,7 @@ _CONSTANT = (
     "squash",
     "reciprocals",
     "lengths",
+    "logarithms",
     "offsets",
     "paces",
     "speeds",
@@ -169,7 +173,7 @@ def start(recipe: Recipe, shape: Shape, max_slots: int, position: int = 0) -> Ar
     channels, stride = shape.channels, shape.stride or shape.width * shape.channels
     width = -(-stride // channels)
     n = len(recipe.contexts)
-    inputs = -(-(n + 5 + recipe.means) // 8) * 8
+    inputs = -(-(n + 5 + recipe.means + 2 * recipe.guides) // 8) * 8
     slots = min(FIRST_SLOTS, max_slots)
     selectors, rows = _selectors(recipe)
     settings = np.zeros(32, dtype=np.int64)
@@ -179,7 +183,7 @@ def start(recipe: Recipe, shape: Shape, max_slots: int, position: int = 0) -> Ar
         len(recipe.selectors) > 1,
     )  # fmt: skip
     settings[k.CHANNELS : k.PACE + 1] = channels, recipe.around, *recipe.regression
-    settings[k.STRIDE], settings[k.PHASE] = stride, shape.phase
+    settings[k.STRIDE], settings[k.PHASE], settings[k.GUIDES] = stride, shape.phase, recipe.guides
     if recipe.kind == k.IMAGE:
         settings[k.TAPS_A] += 4 * (channels - 1)
     wide, narrow = int(settings[k.TAPS_A]), int(settings[k.TAPS_B])
@@ -189,6 +193,7 @@ def start(recipe: Recipe, shape: Shape, max_slots: int, position: int = 0) -> Ar
     weights = _aligned(rows * inputs, np.int32)
     weights.reshape(rows, inputs)[:, :n] = recipe.context_weight
     weights.reshape(rows, inputs)[:, n + 5 : n + 5 + recipe.means] = recipe.mean_weight
+    weights.reshape(rows, inputs)[:, n + 5 + recipe.means :][:, : 2 * recipe.guides : 2] = recipe.guide_weight
     weights2 = _aligned(256 * 8, np.int32)
     weights2.reshape(256, 8)[:, : len(recipe.selectors)] = 65536 // len(recipe.selectors)
     refined = _aligned(slots // 4 * k.POINTS, np.uint16)
@@ -241,12 +246,14 @@ def start(recipe: Recipe, shape: Shape, max_slots: int, position: int = 0) -> Ar
         paces=np.array((recipe.paces * 16)[: k.MAX_MEANS], dtype=np.int64),
         speeds=np.array(recipe.speeds, dtype=np.int64),
         floors=np.array(recipe.floors, dtype=np.int64),
+        advice=np.zeros(recipe.guides * 512, dtype=np.int64),
         selected=np.zeros(16, dtype=np.uint64),
         transitions=tables.transitions(),
         stretch=tables.stretch().astype(np.int16),  # as small as they can be, for the cache's sake
         squash=tables.squash().astype(np.uint16),
         reciprocals=tables.reciprocals(),
         lengths=tables.lengths(),
+        logarithms=tables.logarithms(),
     )
 
 

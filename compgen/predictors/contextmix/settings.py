@@ -76,6 +76,9 @@ class Recipe:
     contexts: tuple[Context, ...]
     selectors: tuple[Selector, ...]
     means: int = 0
+    #: Predictors whose opinions are inputs too, and what the weights of those start from.
+    guides: int = 0
+    guide_weight: int = 20000
     minimum: tuple[int, int] = (10, 4)
     speed: int = 110
     speed_start: int = 2000
