@@ -34,6 +34,11 @@ _NO_ADVICE = np.zeros((0, 1, 256))
 _Bytes = npt.NDArray[np.uint8]
 
 
+def _no_advice(arrays: model.Arrays) -> FloatArray | None:
+    """What a model is told that asks for guides, and has none, or does not."""
+    return _NO_ADVICE if arrays.settings[fields.GUIDES] else None
+
+
 def _new_coder() -> npt.NDArray[np.int64]:
     return np.array([0, 0xFFFFFFFF, 0, 0], dtype=np.int64)
 
@@ -113,28 +118,40 @@ class Stream:
                 if part == self._position:
                     self._stop_noting()
                     continue
-            if mode == fields.ENCODE and self.guides is not None and len(code) - coder[3] < _AHEAD_CODE_BYTES:
+            if mode == fields.ENCODE and self._asks and len(code) - coder[3] < _AHEAD_CODE_BYTES:
                 return False
-            part, advice = self._advised(mode, part)
-            self._position = int(kernel.code(self._model, mode, self._buffer, part, coder, code, scores, advice))
-            if mode == fields.DECODE and advice is not None and self.guides is not None:
-                self.guides.push(int(self._buffer[part - 1]))
+            if mode == fields.DECODE and self._asks:
+                self._decode_guided(part, coder, code)
+            else:
+                part, advice = self._advised(part)
+                self._position = int(kernel.code(self._model, mode, self._buffer, part, coder, code, scores, advice))
             if done is not None:
                 done(self._position - self._start)
             if self._position < part:
                 return False
         return True
 
-    def _advised(self, mode: int, stop: int) -> tuple[int, FloatArray | None]:
-        """How far to go with what the guides say, and that."""
-        if not self._model.settings[fields.GUIDES]:
-            return stop, None
-        if self.guides is None:
-            return stop, _NO_ADVICE
-        if mode == fields.DECODE:
-            return self._position + 1, self.guides.next()
+    @property
+    def _asks(self) -> bool:
+        """Does the model want to know what guides say, and are there any?"""
+        return self.guides is not None and self._model.settings[fields.GUIDES] > 0
+
+    def _advised(self, stop: int) -> tuple[int, FloatArray | None]:
+        """How far to go with what the guides say of bytes that are known, and that."""
+        if not self._asks:
+            return stop, _no_advice(self._model)
+        assert self.guides is not None
         stop = min(stop, self._position + _AHEAD)
         return stop, self.guides.read(self._buffer[self._position : stop])
+
+    def _decode_guided(self, stop: int, coder: npt.NDArray[np.int64], code: _Bytes) -> None:
+        """Decode, asking the guides before each byte."""
+        assert self.guides is not None
+        for position in range(self._position, stop):
+            advice = self.guides.next()
+            kernel.code(self._model, fields.DECODE, self._buffer, position + 1, coder, code, _NO_SCORES, advice)
+            self.guides.push(int(self._buffer[position]))
+        self._position = stop
 
     def _grow(self) -> None:
         self._model = model.grown(self._model, self._max_slots)
@@ -176,8 +193,7 @@ class Stream:
             part = min(stop, limit)
             scores = np.zeros(part - at if mode == fields.SCORE else 1)
             coder[3] = 0
-            advice = _NO_ADVICE if arrays.settings[fields.GUIDES] else None
-            kernel.code(arrays, mode, self._buffer, part, coder, _NOTHING, scores, advice)
+            kernel.code(arrays, mode, self._buffer, part, coder, _NOTHING, scores, _no_advice(arrays))
         return arrays, int(coder[2])
 
     def _stop_noting(self) -> None:
@@ -240,9 +256,7 @@ class Stream:
     def distribution(self, out: FloatArray) -> None:
         """Write P(next symbol) to ``out`` (256,)."""
         self._look()
-        advice = None
-        if self._model.settings[fields.GUIDES]:
-            advice = _NO_ADVICE if self.guides is None else self.guides.next()
+        advice = self.guides.next() if self.guides is not None and self._asks else _no_advice(self._model)
         kernel.distribution(self._model, out, advice)
 
     def rewind(self) -> bool:
