@@ -1,8 +1,8 @@
 """Guides: other predictors' opinions as inputs of the mixers.
 
-A guide is asked for the probabilities of all 256 bytes. What it gives the nodes of the byte's tree are sums of these, as
-integers (``m.advice``), and its opinion on a bit is the logit of two of them, which the mixers take as they take those
-of the model's own contexts: after Mahoney's and Knoll's use of a recurrent network as one more model (paq8, cmix).
+A guide is asked for the probabilities of all 256 bytes. What it gives the nodes of the byte's tree are sums of these,
+as integers (``m.advice``), and its opinion on a bit is the logit of two of them, which the mixers take as they take
+those of the model's own contexts: after the use of a recurrent network as one more model in paq8 and cmix (Knoll 2016).
 """
 
 from __future__ import annotations

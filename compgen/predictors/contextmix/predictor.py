@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from compgen import numerics
 from compgen.errors import UsageError
 from compgen.interfaces import BlockCoder, Done, FileName, FloatArray, Predictor, Progress, Session, Symbols, byte_array
 from compgen.predictors.contextmix.priming import Start, primed, read_file, unprimed
-from compgen.predictors.contextmix.settings import LEVELS, MEMORY_MB, MODES, Shape, recipe
+from compgen.predictors.contextmix.settings import LEVELS, MEMORY_MB, MODES, Shape, guided, recipe
 from compgen.predictors.contextmix.stream import Stream
 
 
@@ -141,7 +140,7 @@ class ContextMix(StreamPredictor):
         slots = 1 << (((self.memory_mb or MEMORY_MB[self.level]) * 65536).bit_length() - 1)
         finding = self.level if self.mode == "auto" else 0
         shape = Shape() if finding else Shape(self.mode, self.width, self.bits, self.channels)
-        made = dataclasses.replace(recipe(shape.mode, self.level, shape.bits), guides=guides)
+        made = guided(recipe(shape.mode, self.level, shape.bits), guides)
         if self.prime:
             return primed(made, shape, finding, slots, self.prime, self.weights_sha256)
         return unprimed(made, shape, finding, slots)

@@ -65,8 +65,8 @@ class Stream:
     ``origin`` is a state that the stream was in; while the model's journal is complete, the stream can go back to it
     (:meth:`rewind`) and can be copied by what has changed since (:meth:`fork`). A stream ``shares`` if its slots are a
     private map of those of its origin. With a ``finder``, it goes on with another model where that finds what is read;
-    the one it began with, which the origin is about, is put aside until it is wanted again. ``guides`` read what a model
-    reads that asks for them, and nothing else.
+    the one it began with, which the origin is about, is put aside until it is wanted again. ``guides`` read what a
+    model reads that asks for them, and nothing else.
     """
 
     def __init__(
