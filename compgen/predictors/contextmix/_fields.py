@@ -21,8 +21,8 @@ I64: Any = np.int64
 
 #: m.settings, int64: what stays the same for a model (SLOTS, HEADS, LINES: until it grows).
 CONTEXTS, INPUTS, SETS, MEANS, KIND, WIDTH, SLOTS, HEADS, LINES, MINIMUM, MINIMUM2, SPEED, SPEED_START = range(13)
-#: Is there a final stage; does anything look at lines and at what followed the last bytes before?
-REFINING, FAR_SIGHTED = 13, 14
+#: Is there a final stage?
+REFINING = 13
 #: What is added to the position for the rates of learning: a model that has read a file before is not as young as its
 #: position says, and one that begins in the middle is younger.
 AGE = 15

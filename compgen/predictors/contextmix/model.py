@@ -21,13 +21,30 @@ MAX_LINES = 1 << 17
 MAX_HEADS = 1 << 20
 
 
+class Counts(NamedTuple):
+    """How many contexts, vectors of eight inputs, and sets of weights there are, as lengths of tuples.
+
+    The length of a tuple is part of its type, so each level of text has kernels of its own, with its counts as
+    constants. For numbers all are empty, and one kernel reads its counts from the settings.
+    """
+
+    contexts: tuple[bool, ...] = ()
+    vectors: tuple[bool, ...] = ()
+    sets: tuple[bool, ...] = ()
+    #: One if there are final maps.
+    final: tuple[bool, ...] = ()
+
+
 class Arrays(NamedTuple):
     """What the kernel works on. The tables at the end never change."""
 
     settings: npt.NDArray[np.int64]
+    counts: Counts
     registers: npt.NDArray[np.int64]
     words: npt.NDArray[np.uint64]
     recipes: npt.NDArray[np.uint64]
+    #: uint64: the contexts that look at what matches expect.
+    expecting: npt.NDArray[np.uint64]
     selectors: npt.NDArray[np.uint64]
     #: uint8 (16 (slots + 4),): the slots and the empty one; and the same as uint64.
     table: npt.NDArray[np.uint8]
@@ -97,7 +114,9 @@ class Arrays(NamedTuple):
 #: The fields of Arrays that never change.
 _CONSTANT = (
     "settings",
+    "counts",
     "recipes",
+    "expecting",
     "selectors",
     "transitions",
     "stretch",
@@ -168,6 +187,17 @@ def _first_errors() -> npt.NDArray[np.int64]:
     return np.array([256 + math.isqrt(1 << 14 + size) for size in range(k.CLASSES)], dtype=np.int64)
 
 
+#: Where what matches expect is in a word of features.
+_EXPECTED = 0x0000FFFF_0000FFFF
+
+
+def _counts(recipe: Recipe, inputs: int) -> Counts:
+    if recipe.kind != k.GENERAL:
+        return Counts()
+    lengths = len(recipe.contexts), inputs // 8, len(recipe.selectors), int(recipe.refining)
+    return Counts(*((False,) * length for length in lengths))
+
+
 def start(recipe: Recipe, shape: Shape, max_slots: int, position: int = 0) -> Arrays:
     """A model that has read nothing, and is to begin at a position."""
     channels, stride = shape.channels, shape.stride or shape.width * shape.channels
@@ -177,10 +207,9 @@ def start(recipe: Recipe, shape: Shape, max_slots: int, position: int = 0) -> Ar
     slots = min(FIRST_SLOTS, max_slots)
     selectors, rows = _selectors(recipe)
     settings = np.zeros(32, dtype=np.int64)
-    settings[: k.FAR_SIGHTED + 1] = (
+    settings[: k.REFINING + 1] = (
         n, inputs, len(recipe.selectors), recipe.means, recipe.kind, width, slots, slots // 4, slots // 4,
         *recipe.minimum, recipe.speed, recipe.speed_start, recipe.refining,
-        len(recipe.selectors) > 1,
     )  # fmt: skip
     settings[k.CHANNELS : k.PACE + 1] = channels, recipe.around, *recipe.regression
     settings[k.STRIDE], settings[k.PHASE], settings[k.GUIDES] = stride, shape.phase, recipe.guides
@@ -201,9 +230,11 @@ def start(recipe: Recipe, shape: Shape, max_slots: int, position: int = 0) -> Ar
     table = _aligned(16 * (slots + 4), np.uint8)
     return Arrays(
         settings=settings,
+        counts=_counts(recipe, inputs),
         registers=registers,
         words=np.zeros(16, dtype=np.uint64),
         recipes=recipes(recipe.contexts),
+        expecting=np.array([i for i, c in enumerate(recipe.contexts) if c.near & _EXPECTED], dtype=np.uint64),
         selectors=selectors,
         table=table,
         pairs=table.view(np.uint64),
