@@ -8,6 +8,7 @@ import pickle
 import struct
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,10 @@ import compgen
 from compgen import numerics
 from compgen.datasets import default_context
 from compgen.errors import UsageError
-from compgen.predictors.contextmix import ContextMix, auto, detect, tables
+from compgen.predictors.contextmix import ContextMix, auto, detect, predictor, tables
 from compgen.predictors.contextmix import _fields as fields
 from compgen.predictors.contextmix import model as model_module
-from compgen.predictors.contextmix.settings import Recipe, Shape, guided, recipe, recipes
+from compgen.predictors.contextmix.settings import Context, Recipe, Shape, guided, recipe, recipes
 
 #: English and Python, a bit more than the 2048 bytes after which the tables grow.
 TEXT = default_context() + inspect.getsource(compgen.interfaces).encode()[:14000]
@@ -639,6 +640,22 @@ def test_guided_kernel_does_what_is_described(level: int) -> None:
             guide.push([byte])
     model = compgen.predictor(f"guided(cm:level={level},mode=general,order1,order3)")
     assert (model.code_lengths([data])[0] == -numerics.log2(np.array(expected))).all()
+
+
+@pytest.mark.parametrize("name", ["text", "lines", "period"])
+def test_other_recipes_are_followed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two sets without final maps, and contexts of whatever a match expects: counts that no level has."""
+    level3 = recipe("general", 3)
+    looking = (
+        Context("length of the short match", near=0xFF << 48),
+        Context("length of the long match", near=0xFF << 8),
+    )
+    made = replace(level3, contexts=(level3.contexts[0], *looking), selectors=level3.selectors[:2], refining=False)
+    monkeypatch.setattr(predictor, "recipe", lambda *_: made)
+    data = INPUTS[name][:500]
+    plain = Plain(made)
+    expected = np.array([plain.step(byte) for byte in data])
+    assert (ContextMix(mode="general").code_lengths([data])[0] == -numerics.log2(expected)).all()
 
 
 # --- numbers --------------------------------------------------------------------------------------------------------

@@ -188,7 +188,7 @@ def _first_errors() -> npt.NDArray[np.int64]:
 
 
 #: Where what matches expect is in a word of features.
-_EXPECTED = 0x0000FFFF_0000FFFF
+_EXPECTED = 0x00FFFF00_0000FFFF
 
 
 def _counts(recipe: Recipe, inputs: int) -> Counts:
