@@ -7,7 +7,6 @@ import json
 import lzma
 import sys
 import tracemalloc
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -138,9 +137,9 @@ def test_memory_stays_bounded(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def table() -> Iterator[object]:
+def table() -> object:
     pyarrow = pytest.importorskip("pyarrow", reason="needs the extra arrow")
-    yield pyarrow.table({"content": TEXTS * 200, "id": list(range(800)), "kind": ["a", "b"] * 400})
+    return pyarrow.table({"content": TEXTS * 200, "id": list(range(800)), "kind": ["a", "b"] * 400})
 
 
 def save_to_disk(table: object, folder: Path, files: int = 2) -> None:
@@ -180,7 +179,7 @@ def test_parquet(tmp_path: Path, table: object) -> None:
 
     parquet.write_table(table, tmp_path / "web.parquet", row_group_size=300)
     assert texts(tmp_path / "web.parquet") == TEXTS * 200
-    with pytest.raises(BadInputError, match="no field 'body'.* 'content', 'id'"):
+    with pytest.raises(BadInputError, match=r"no field 'body'.* 'content', 'id'"):
         texts(tmp_path / "web.parquet", field="body")
     with pytest.raises(BadInputError, match="'id' holds no text but int"):
         texts(tmp_path / "web.parquet", field="id")
