@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from compgen import parallel
 from compgen.coding.payload import leb128
 from compgen.datasets.documents import Document
 from compgen.errors import CompgenError, UsageError
@@ -46,6 +48,9 @@ def token_scorer(predictor: HuggingFace, protocol: str, block_size: int | None, 
             f"size of up to {limit:,}"
             + (", which other results do not compare with" if protocol == "opencompass" else "")
         )
+    jobs = parallel.n_jobs()
+    if jobs > 1 and not predictor.threads:  # or each of several processes would want all of the processor
+        predictor = dataclasses.replace(predictor, threads=max(1, predictor.thread_count // jobs))
     return TokenScorer(predictor, protocol, Geometry(block, stride))
 
 
