@@ -33,15 +33,18 @@ _LOGITS = 1 << 19
 def token_scorer(predictor: HuggingFace, protocol: str, block_size: int | None, stride: int | None) -> TokenScorer:
     """The scorer of a model, with the geometry that is asked for, else that of its spec, else OpenCompass's.
 
+    OpenCompass's numbers come from its geometry, so what the spec says of the window means nothing to that protocol.
     Raises :class:`~compgen.errors.UsageError` where the model cannot look back as far as the block.
     """
     limit = predictor.load().longest_context
     if protocol == "opencompass":
-        block, stride = block_size or windows.BLOCK_SIZE, stride or windows.STRIDE
+        block, usual = windows.BLOCK_SIZE, windows.STRIDE
     else:
-        block = block_size or predictor.context or min(windows.BLOCK_SIZE, limit or windows.BLOCK_SIZE)
+        block = predictor.context or min(windows.BLOCK_SIZE, limit or windows.BLOCK_SIZE)
+    block = block if block_size is None else block_size
+    if protocol != "opencompass":
         usual = block if protocol == "document" else windows.STRIDE if block > windows.STRIDE else max(1, block // 4)
-        stride = stride or predictor.stride or usual
+        usual = predictor.stride or usual
     if limit and block > limit:
         raise UsageError(
             f"{predictor.spec} looks back at most {limit:,} tokens, less than the block of {block:,}; give a block "
@@ -51,7 +54,7 @@ def token_scorer(predictor: HuggingFace, protocol: str, block_size: int | None, 
     jobs = parallel.n_jobs()
     if jobs > 1 and not predictor.threads:  # or each of several processes would want all of the processor
         predictor = dataclasses.replace(predictor, threads=max(1, predictor.thread_count // jobs))
-    return TokenScorer(predictor, protocol, Geometry(block, stride))
+    return TokenScorer(predictor, protocol, Geometry(block, usual if stride is None else stride))
 
 
 @dataclass(frozen=True)

@@ -130,9 +130,10 @@ def _scorer(
             f"{predictor.spec} reads bytes with a memory of its own: block size and stride mean something for hf: "
             "models and under the protocol opencompass only"
         )
-    return ByteScorer(
-        predictor, protocol, Geometry(block_size or windows.BLOCK_SIZE, stride or windows.STRIDE), block_bytes
+    geometry = Geometry(
+        windows.BLOCK_SIZE if block_size is None else block_size, windows.STRIDE if stride is None else stride
     )
+    return ByteScorer(predictor, protocol, geometry, block_bytes)
 
 
 def _scored(
