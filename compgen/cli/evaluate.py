@@ -114,7 +114,7 @@ def _show(results: list[Evaluation]) -> None:
         rows = [*result.rows, result.total] if len(result.rows) > 1 else [result.total]
         for i, row in enumerate(rows):
             seconds = f"{result.seconds:.1f}" if row is rows[-1] else ""
-            table.add_row(*map(output.printable, _cells(result, row, result.model if i == 0 else "", seconds)))
+            table.add_row(*map(output.printable, _cells(result, row, _name(result) if i == 0 else "", seconds)))
         if len(result.rows) > 1:
             average = result.average
             rates = f"{average.bpb:.4f}", _interval(average.bpb_interval), _number(average.bpc)
@@ -123,19 +123,15 @@ def _show(results: list[Evaluation]) -> None:
 
 
 def _cells(result: Evaluation, row: Row, model: str, seconds: str) -> list[str]:
+    domain = result.rows[0].domain if len(result.rows) == 1 else row.domain
     perplexities = f"{row.byte_perplexity:.4g}", f"{row.word_perplexity:.4g}"
-    tokens = f"{row.scored:,}" if result.geometry["unit"] == "tokens" else ""
+    tokens = f"{row.scored:,}" if result.kind == "tokens" else ""
     rates = f"{row.bpb:.4f}", _interval(row.bpb_interval), _number(row.bpc)
-    domain = row.domain if len(result.rows) == 1 or row is not result.total else "all"
-    return [
-        model,
-        result.rows[0].domain if len(result.rows) == 1 else domain,
-        *rates,
-        *perplexities,
-        tokens,
-        f"{row.bytes:,}",
-        seconds,
-    ]
+    return [model, domain, *rates, *perplexities, tokens, f"{row.bytes:,}", seconds]
+
+
+def _name(result: Evaluation) -> str:
+    return f"{result.model} (size)" if result.kind == "size" else result.model
 
 
 def _number(value: float | None) -> str:
@@ -162,5 +158,5 @@ def _remarks(results: list[Evaluation]) -> list[str]:
             parts.append(f"{windows}, {geometry['stride']:,} apart")
         if geometry.get("start_token"):
             parts.append(f"start token {geometry['start_token']['text']} ({geometry['start_token']['id']})")
-        lines += [f"{result.model}: {'; '.join([*parts, *result.notes])}"] if parts or result.notes else []
+        lines += [f"{_name(result)}: {'; '.join([*parts, *result.notes])}"] if parts or result.notes else []
     return lines

@@ -152,7 +152,8 @@ def read_table(name: str | Path) -> list[Row]:
     """The rows of a table: one that ships, a CSV file with a column ``model``, or the JSON of ``compgen evaluate``.
 
     Lines that begin with ``#`` are comments. An evaluation becomes a row with ``bpb``, ``bpc`` (of all),
-    ``bpb_average``, ``bpc_average`` (over domains), and ``bpb_DOMAIN``, ``bpc_DOMAIN``.
+    ``bpb_average``, ``bpc_average`` (over domains), and ``bpb_DOMAIN``, ``bpc_DOMAIN``; that of a codec's size is called
+    ``CODEC (size)``.
     """
     if str(name) in SHIPPED and not Path(name).exists():
         text = files("compgen.evaluation").joinpath("tables", SHIPPED[str(name)]).read_text("utf-8")
@@ -193,7 +194,7 @@ def _evaluations(text: str, name: str) -> list[Row]:
 
 def _evaluation(one: dict[str, Any]) -> Row:
     parts = {"": one["total"], "_average": one["average"], **{f"_{row['domain']}": row for row in one["rows"]}}
-    row: Row = {_KEY: one["model"]}
+    row: Row = {_KEY: one["model"] + (" (size)" if one["kind"] == "size" else "")}
     for suffix, numbers in parts.items():
         row |= {rate + suffix: numbers[rate] for rate in ("bpb", "bpc") if numbers[rate] is not None}
     return row

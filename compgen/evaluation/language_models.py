@@ -33,28 +33,35 @@ _LOGITS = 1 << 19
 def token_scorer(predictor: HuggingFace, protocol: str, block_size: int | None, stride: int | None) -> TokenScorer:
     """The scorer of a model, with the geometry that is asked for, else that of its spec, else OpenCompass's.
 
-    OpenCompass's numbers come from its geometry, so what the spec says of the window means nothing to that protocol.
     Raises :class:`~compgen.errors.UsageError` where the model cannot look back as far as the block.
     """
     limit = predictor.load().longest_context
-    if protocol == "opencompass":
-        block, usual = windows.BLOCK_SIZE, windows.STRIDE
-    else:
-        block = predictor.context or min(windows.BLOCK_SIZE, limit or windows.BLOCK_SIZE)
-    block = block if block_size is None else block_size
-    if protocol != "opencompass":
-        usual = block if protocol == "document" else windows.STRIDE if block > windows.STRIDE else max(1, block // 4)
-        usual = predictor.stride or usual
-    if limit and block > limit:
+    geometry = _geometry(predictor, protocol, limit, block_size, stride)
+    if limit and geometry.block_size > limit:
+        remark = ", which other results do not compare with" if protocol == "opencompass" else ""
         raise UsageError(
-            f"{predictor.spec} looks back at most {limit:,} tokens, less than the block of {block:,}; give a block "
-            f"size of up to {limit:,}"
-            + (", which other results do not compare with" if protocol == "opencompass" else "")
+            f"{predictor.spec} looks back at most {limit:,} tokens, less than the block of {geometry.block_size:,}; give "
+            f"a block size of up to {limit:,}{remark}"
         )
     jobs = parallel.n_jobs()
     if jobs > 1 and not predictor.threads:  # or each of several processes would want all of the processor
         predictor = dataclasses.replace(predictor, threads=max(1, predictor.thread_count // jobs))
-    return TokenScorer(predictor, protocol, Geometry(block, usual if stride is None else stride))
+    return TokenScorer(predictor, protocol, geometry)
+
+
+def _geometry(
+    predictor: HuggingFace, protocol: str, limit: int, block_size: int | None, stride: int | None
+) -> Geometry:
+    """OpenCompass's own numbers for its protocol, whatever the spec; for the others what fits spec and model."""
+    block, usual = windows.BLOCK_SIZE, windows.STRIDE
+    if protocol != "opencompass":
+        block = predictor.context or min(block, limit or block)
+    block = block if block_size is None else block_size
+    if protocol == "full":
+        usual = predictor.stride or (usual if block > usual else max(1, block // 4))
+    elif protocol == "document":
+        usual = predictor.stride or block
+    return Geometry(block, usual if stride is None else stride)
 
 
 @dataclass(frozen=True)

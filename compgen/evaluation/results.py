@@ -100,11 +100,13 @@ class Average:
 class Evaluation:
     """What one model makes of some data under a protocol.
 
+    ``kind`` is what was measured: ``tokens`` or ``bytes`` by their code lengths, or the ``size`` of what a codec wrote.
     ``geometry`` has the window's sizes, in the ``unit`` that it names, and the start token; ``notes`` what a reader of
     the numbers should know.
     """
 
     model: str
+    kind: str
     protocol: str
     geometry: dict[str, Any]
     rows: tuple[Row, ...]

@@ -71,14 +71,15 @@ def evaluate(
     corpus = data if isinstance(data, Corpus) else survey(data, field, domain_field, progress)
     if isinstance(model, Compressor):
         found = codecs.sizes(model, corpus, protocol, progress)
-        facts: dict[str, Any] = {"unit": "bytes", "start_token": None, "notes": codecs.notes(protocol)}
+        facts: dict[str, Any] = {"kind": "size", "unit": "bytes", "start_token": None, "notes": codecs.notes(protocol)}
     else:
         scorer = _scorer(model, protocol, block_size, stride, block_bytes)
-        facts = scorer.facts()
+        facts = {"kind": scorer.unit, **scorer.facts()}
         found = _scored(scorer, corpus, batch_size, Path(work) if work is not None else None, progress)
     rows, total, average = summarise(found, resamples, confidence, seed)
     return Evaluation(
         model=model.spec,
+        kind=facts.pop("kind"),
         protocol=protocol,
         geometry={key: value for key, value in facts.items() if key != "notes"},
         rows=rows,
