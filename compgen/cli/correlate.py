@@ -35,9 +35,10 @@ def command(
     as_json: bool,
     **choices: Any,
 ) -> None:
-    """Correlate bits per character with benchmark scores: Pearson, Spearman, and a straight line.
+    """Correlate bits per character with scores.
 
-    A TABLE is what evaluate --json wrote, or a CSV file with a column model; huang2024 and opencompass ship. With no
+    Prints Pearson's and Spearman's correlation with intervals, and the straight line through the benchmark scores. A
+    TABLE is what evaluate --json wrote, or a CSV file with a column model; huang2024 and opencompass ship. With no
     TABLE and no --scores, the four correlations that Huang et al. 2024 published are computed again.
 
     \b
@@ -45,7 +46,7 @@ def command(
       compgen correlate
       compgen correlate --plot published.png
       compgen correlate huang2024 -x bpc_python -y coding --percent
-      compgen correlate small.json large.json --scores scores.csv -x bpb_average -y accuracy --plot mine.svg
+      compgen correlate mine.json --scores scores.csv -x bpb_average -y accuracy --plot mine.svg
     """
     from compgen.evaluation import published
 

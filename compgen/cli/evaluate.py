@@ -16,16 +16,17 @@ if TYPE_CHECKING:
 
 
 @click.command("evaluate", cls=options.Described)
-@options.models(multiple=True)
+@options.several("--predictor", "compgen.predictors", "compgen.compressors", text="Predictor, by name or spec.")
+@options.several("--compressor", "compgen.compressors", text="Compressor, whose output's size is measured.")
 @click.option("--data", multiple=True, metavar="[NAME=]PATH...", help="Files and folders; NAME is that of the domain.")
 @click.argument("more", metavar="", nargs=-1)
-@click.option(
-    "--protocol", default="full", show_default=True, metavar="NAME", help="full, document or opencompass: what is read."
-)
-@click.option("--block-size", type=int, metavar="N", help="Tokens that a model reads at once.  [default: 1900]")
-@click.option("--stride", type=int, metavar="N", help="How far windows lie apart.  [default: 512]")
+@click.option("--protocol", default="full", show_default=True, metavar="NAME", help="full, document or opencompass.")
+@click.option("--block-size", type=int, metavar="N", help="Tokens of a window.  [default: 1900]")
+@click.option("--stride", type=int, metavar="N", help="Tokens from window to window.  [default: 512]")
 @click.option("--batch-size", type=int, default=4, show_default=True, metavar="N", help="Windows read together.")
-@click.option("--block-bytes", type=options.size, metavar="N", help="Predictors of bytes begin anew.  [default: 16M]")
+@click.option(
+    "--block-bytes", type=options.size, metavar="N", help="Begin anew after N bytes, not hf:.  [default: 16M]"
+)
 @click.option("--field", metavar="NAME", help="Field with the text.  [default: text or content]")
 @click.option("--domain-field", metavar="NAME", help="Field with the name of a document's domain.")
 @click.option("--resamples", type=int, default=1000, show_default=True, metavar="N", help="Of the bootstrap.")
@@ -51,16 +52,17 @@ def command(
     block_bytes: int | None,
     **settings: Any,
 ) -> None:
-    """Bits per byte and per character that models need for a text: cross entropy in sliding windows.
+    """Score models by the bits per byte of a text.
 
+    It is their cross entropy in sliding windows, in bits per byte and per character, with perplexities and intervals.
     An hf: model is scored by tokens, other predictors by bytes, a --compressor by the size of what it writes. Data are
     text, JSON lines, Parquet, or folders of datasets, packed or not. A run that was stopped goes on where it was.
 
     \b
     Examples:
       compgen evaluate --predictor cm --compressor gzip --data notes.txt
-      compgen evaluate --predictor hf:models/gpt2,dtype=bfloat16 --data web=cc.jsonl code=python.jsonl.zst
-      compgen evaluate --predictor hf:models/gpt2 --protocol opencompass --block-size 1023 --data arxiv.parquet
+      compgen evaluate --predictor hf:models/llama --data web=cc.jsonl code=python.jsonl.zst
+      compgen evaluate --predictor hf:models/llama --protocol opencompass --data arxiv.parquet
       compgen evaluate --predictor hf:big,device_map=auto --batch-size 1 --data text/ -o big.json
     """
     from compgen import files

@@ -26,7 +26,7 @@ from compgen.errors import BadInputError
 from compgen.interfaces import FloatArray, IntArray, Progress
 
 #: Documents that are encoded together, in number and in bytes.
-_TOGETHER, _TOGETHER_BYTES = 256, 1 << 22
+_TOGETHER, _TOGETHER_BYTES = 256, 1 << 20
 _BUFFER_BYTES = 1 << 20
 
 

@@ -152,7 +152,7 @@ def read_table(name: str | Path) -> list[Row]:
     """The rows of a table: one that ships, a CSV file with a column ``model``, or the JSON of ``compgen evaluate``.
 
     Lines that begin with ``#`` are comments. An evaluation becomes a row with ``bpb``, ``bpc`` (of all),
-    ``bpb_average``, ``bpc_average`` (over domains), and ``bpb_DOMAIN``, ``bpc_DOMAIN``; that of a codec's size is called
+    ``bpb_average``, ``bpc_average`` (over domains), and ``bpb_DOMAIN``, ``bpc_DOMAIN``; the model of a codec's size is
     ``CODEC (size)``.
     """
     if str(name) in SHIPPED and not Path(name).exists():

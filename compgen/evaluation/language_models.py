@@ -40,8 +40,8 @@ def token_scorer(predictor: HuggingFace, protocol: str, block_size: int | None, 
     if limit and geometry.block_size > limit:
         remark = ", which other results do not compare with" if protocol == "opencompass" else ""
         raise UsageError(
-            f"{predictor.spec} looks back at most {limit:,} tokens, less than the block of {geometry.block_size:,}; give "
-            f"a block size of up to {limit:,}{remark}"
+            f"{predictor.spec} looks back at most {limit:,} tokens, less than the block of {geometry.block_size:,}; "
+            f"give a block size of up to {limit:,}{remark}"
         )
     jobs = parallel.n_jobs()
     if jobs > 1 and not predictor.threads:  # or each of several processes would want all of the processor
