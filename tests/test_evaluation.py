@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import compgen
-from compgen.errors import BadInputError, MissingExtraError, UsageError
+from compgen.errors import BadInputError, UsageError
 from compgen.evaluation import corpus as disk
 from compgen.evaluation import results, scoring, windows
 from compgen.evaluation.windows import Geometry
@@ -287,7 +287,7 @@ def test_memory_stays_bounded(tmp_path: Path) -> None:
     tracemalloc.stop()
     assert found.total.bpb == pytest.approx(8)
     assert found.total.bytes > 20_000_000
-    assert peak < 10_000_000
+    assert peak < 8_000_000
 
 
 def test_progress_counts_what_is_scored(data: Path) -> None:
@@ -304,8 +304,12 @@ def test_bad_input_is_named(tmp_path: Path, data: Path) -> None:
     empty = write_lines(tmp_path / "empty.jsonl", ["", ""])
     with pytest.raises(BadInputError, match="has no text"):
         compgen.evaluate("order2", empty)
-    with pytest.raises(BadInputError, match="the domain 'empty' has no text"):
+    with pytest.raises(BadInputError, match=r"empty\.jsonl has no text"):
         compgen.evaluate("order2", [data, empty])
+    mixed = tmp_path / "mixed.jsonl"
+    mixed.write_text('{"text": "words", "kind": "a"}\n{"text": "", "kind": "b"}\n')
+    with pytest.raises(BadInputError, match="the domain 'b' has no text"):
+        compgen.evaluate("order2", mixed, domain_field="kind")
     with pytest.raises(
         BadInputError, match=r"web has .* bytes, fewer than one window of 1,901, .* use the protocol full"
     ):
@@ -349,11 +353,3 @@ def test_partial_results_come_back_to_the_last_bit(tmp_path: Path) -> None:
     lines = [{"window": i, "nats": np.random.default_rng(i).normal(size=3).tolist()} for i in range(5)]
     disk.Partial(tmp_path / "new" / "p.jsonl").append(lines)
     assert list(disk.Partial(tmp_path / "new" / "p.jsonl").read()) == lines
-
-
-def test_an_extra_is_named(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "transformers", None)
-    for name in [name for name in sys.modules if name.startswith("compgen.predictors.huggingface.")]:
-        monkeypatch.delitem(sys.modules, name)
-    with pytest.raises(MissingExtraError, match=r"compgen\[lm\]"):
-        compgen.evaluate("hf:somewhere", data)

@@ -20,7 +20,7 @@ from compgen.datasets.documents import Document
 from compgen.errors import CompgenError, UsageError
 from compgen.evaluation import windows
 from compgen.evaluation.corpus import Encoded
-from compgen.evaluation.scorers import Piece, Scorer
+from compgen.evaluation.scorers import UNSCORED, Piece, Scorer
 from compgen.evaluation.windows import Geometry
 from compgen.interfaces import Done, FloatArray, IntArray
 from compgen.predictors.huggingface import HuggingFace, coder, loading
@@ -230,7 +230,7 @@ class TokenScorer(Scorer):
 
     def _notes(self) -> list[str]:
         if self.protocol == "opencompass":
-            return ["the first token and those after the last whole window are not scored, but their characters count"]
+            return [UNSCORED]
         if self._model.start is None:
             where = "each document" if self.protocol == "document" else "the text"
             return [
