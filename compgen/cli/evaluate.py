@@ -109,7 +109,7 @@ def _evaluated(model: Predictor | Compressor, corpus: Any, quiet: bool, settings
 
 
 def _show(results: list[Evaluation]) -> None:
-    percent = f"{100 * results[0].confidence:g} % of resamples"
+    percent = f"{100 * results[0].confidence:g} % interval"
     numbers = ("bits/byte", "bits/char", "byte ppl", "word ppl", "tokens", "bytes", "seconds")
     table = output.table("model", "domain", "bits/byte", percent, *numbers[1:], right=numbers)
     for result in results:
@@ -126,7 +126,8 @@ def _show(results: list[Evaluation]) -> None:
 
 def _cells(result: Evaluation, row: Row, model: str, seconds: str) -> list[str]:
     domain = result.rows[0].domain if len(result.rows) == 1 else row.domain
-    perplexities = f"{row.byte_perplexity:.4g}", f"{row.word_perplexity:.4g}"
+    word = row.word_perplexity
+    perplexities = f"{row.byte_perplexity:.4g}", f"{word:,.0f}" if word < 1e7 else f"{word:.2e}"
     tokens = f"{row.scored:,}" if result.kind == "tokens" else ""
     rates = f"{row.bpb:.4f}", _interval(row.bpb_interval), _number(row.bpc)
     return [model, domain, *rates, *perplexities, tokens, f"{row.bytes:,}", seconds]
