@@ -50,7 +50,8 @@ def evaluate(
     - ``data``: files and folders, see :mod:`compgen.datasets.documents`; ``NAME=PATH`` names a domain.
     - ``protocol``: ``full`` (every token scored once), ``opencompass`` or ``document``; see :mod:`.windows`.
     - ``block_size``, ``stride``: of the windows, in tokens; 1900 and 512 unless the spec or the model's limit says
-      otherwise (for ``document`` the stride is the block).
+      otherwise (for ``document`` the stride is the block). Predictors over bytes have a memory of their own, and such
+      windows under ``opencompass`` only.
     - ``batch_size``: windows that are read together. It does not change the numbers beyond rounding.
     - ``block_bytes``: predictors over bytes begin anew after so many under ``full``, as archives do.
     - ``field``, ``domain_field``: where JSON lines and tables have the text, and the name of its domain.
@@ -128,11 +129,6 @@ def _scorer(
 
         if isinstance(predictor, HuggingFace):
             return token_scorer(predictor, protocol, block_size, stride)
-    if protocol != "opencompass" and (block_size is not None or stride is not None):
-        raise UsageError(
-            f"{predictor.spec} reads bytes with a memory of its own: block size and stride mean something for hf: "
-            "models and under the protocol opencompass only"
-        )
     geometry = Geometry(
         windows.BLOCK_SIZE if block_size is None else block_size, windows.STRIDE if stride is None else stride
     )
