@@ -154,12 +154,12 @@ def _remarks(results: list[Evaluation]) -> list[str]:
         f"{total.bytes:,} bytes, {total.words:,} words"
     ]
     for result in results:
-        geometry = result.geometry
-        parts = []
+        geometry, total = result.geometry, result.total
+        parts = [f"{total.nats:,.1f} nats, {total.bits:,.1f} bits"]
         if "block_size" in geometry:
-            windows = f"{result.total.windows:,} windows of {geometry['block_size']:,} {geometry['unit']}"
+            windows = f"{total.windows:,} windows of {geometry['block_size']:,} {geometry['unit']}"
             parts.append(f"{windows}, {geometry['stride']:,} apart")
         if geometry.get("start_token"):
             parts.append(f"start token {geometry['start_token']['text']} ({geometry['start_token']['id']})")
-        lines += [f"{_name(result)}: {'; '.join([*parts, *result.notes])}"] if parts or result.notes else []
+        lines.append(f"{_name(result)}: {'; '.join([*parts, *result.notes])}")
     return lines
