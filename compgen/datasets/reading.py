@@ -44,7 +44,7 @@ def files_below(paths: Iterable[Path]) -> Iterator[Path]:
     """The files named, and those in the folders named, in order of their names: the same order on every machine."""
     for path in paths:
         if path.is_dir():
-            yield from sorted(file for file in path.rglob("*") if file.is_file())
+            yield from sorted((file for file in path.rglob("*") if file.is_file()), key=lambda file: file.parts)
         else:
             yield path
 
