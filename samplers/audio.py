@@ -13,7 +13,7 @@ from compgen.datasets.recordings import Pcm, read_mono
 from compgen.errors import BadInputError, UsageError
 from compgen.interfaces import Decoding, Predictor, Progress, Rendering, Sampler
 from compgen.sampling import check_samples, continue_streams
-from samplers._fit import fit
+from compgen.fitting import fit_predictor
 from samplers._spectrogram import spectrogram
 
 #: The paper continues 1024 bytes (8-bit samples, 16 kHz: 64 ms) by 1024.
@@ -72,7 +72,7 @@ class AudioSampler(Sampler):
         pcm, samplerate = read_mono(source)
         pcm, context = self._cut(pcm)
         given = _to_bytes(pcm[:context], self.bits)
-        fitted = fit(predictor, bits=self.bits, byteorder="big", samplerate=samplerate)
+        fitted = fit_predictor(predictor, bits=self.bits, byteorder="big", samplerate=samplerate)
         length_bytes = self.length * self.bits // 8
         streams = continue_streams(fitted, [given] * samples, length_bytes, decoding, progress)
         return [self._render(pcm, given, stream.astype(np.uint8).tobytes(), samplerate) for stream in streams]

@@ -11,7 +11,7 @@ from compgen.datasets.images import Pixels, read_gray
 from compgen.errors import BadInputError, UsageError
 from compgen.interfaces import Decoding, Predictor, Progress, Rendering, Sampler
 from compgen.sampling import check_samples, continue_streams
-from samplers._fit import fit
+from compgen.fitting import fit_predictor
 from samplers._pixels import comparison, resize
 
 #: Pixels a row of the picture in the paper; wider images are scaled down to it unless ``width`` says otherwise.
@@ -77,7 +77,7 @@ class ImageSampler(Sampler):
                 for row in range(height)
             ]
             length = columns - given[1]
-        streams = continue_streams(fit(predictor, width=columns), contexts * samples, length, decoding, progress)
+        streams = continue_streams(fit_predictor(predictor, width=columns), contexts * samples, length, decoding, progress)
         shape = (samples, height - given[0] % height, columns - given[1] % columns)
         drawn = np.stack(streams).astype(np.uint8).reshape(shape)
         filled = [_filled(original, part) for part in drawn]

@@ -21,7 +21,7 @@ from compgen.bridge import CompressorPredictor
 from compgen.datasets.images import read_gray
 from compgen.datasets.recordings import read_mono
 from compgen.interfaces import Compressor, Decoding, FloatArray, Predictor, Session, Symbols
-from samplers._fit import fit
+from compgen.fitting import fit_predictor as fit
 
 GREEDY = Decoding(greedy=True)
 

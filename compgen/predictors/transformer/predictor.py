@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -133,6 +134,16 @@ class Transformer(Predictor, BlockCoder):
         digests = [_load(*path).sha256 for path in self._paths()]
         return digests[0] if len(digests) == 1 else hashlib.sha256(" ".join(digests).encode()).hexdigest()
 
+    @property
+    def parameters(self) -> int:  # type: ignore[override]
+        """See :attr:`Predictor.parameters`: those of the model that codes short blocks."""
+        return self._weights(0).config.parameters
+
+    @property
+    def weights_bytes(self) -> int:  # type: ignore[override]
+        """See :attr:`Predictor.weights_bytes`."""
+        return self._path(0)[0].stat().st_size
+
     def _paths(self) -> list[tuple[Path, int]]:
         """The weight files that may be used, and when each was changed, the smallest first."""
         known = shipped()
@@ -182,11 +193,24 @@ class Transformer(Predictor, BlockCoder):
             return _covering.code_lengths(coverings, streams, contexts, tell)
         return self._symbol_lengths(streams, contexts, tell)
 
+    def block_lengths(self, blocks: Sequence[bytes]) -> list[float]:
+        """See :meth:`Predictor.block_lengths`: of the tokens that blocks are coded as, if the model is of tokens."""
+        pairs = self._weights(0).pairs
+        if pairs is None:
+            return super().block_lengths(blocks)
+        tokens = [pairs.encode(block).astype(np.int64) for block in blocks]
+        longest = max(map(len, tokens), default=0)
+        # Of one length, to be read together: what follows a symbol does not change what it costs.
+        padded = [np.pad(row, (0, longest - len(row))) for row in tokens]
+        lengths = self._symbol_lengths(padded, [b""] * len(padded), lambda _: None)
+        return [math.fsum(bits[: len(row)]) for row, bits in zip(tokens, lengths, strict=True)]
+
     def _symbol_lengths(self, streams: Sequence[Symbols], contexts: Sequence[Symbols], tell: Done) -> list[FloatArray]:
+        """Of the model's own symbols."""
         lengths: list[FloatArray] = [np.empty(0)] * len(streams)
         for group in _groups(streams, contexts):
             table = np.stack([symbol_array(streams[i]) for i in group])
-            session = self.session([contexts[i] for i in group])
+            session = self._model(0).session([contexts[i] for i in group])
             piece = piece_of(self._model(0).engine, len(group))
             parts = []
             for first in range(0, table.shape[1], piece):
