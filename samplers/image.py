@@ -77,7 +77,9 @@ class ImageSampler(Sampler):
                 for row in range(height)
             ]
             length = columns - given[1]
-        streams = continue_streams(fit_predictor(predictor, width=columns), contexts * samples, length, decoding, progress)
+        streams = continue_streams(
+            fit_predictor(predictor, width=columns), contexts * samples, length, decoding, progress
+        )
         shape = (samples, height - given[0] % height, columns - given[1] % columns)
         drawn = np.stack(streams).astype(np.uint8).reshape(shape)
         filled = [_filled(original, part) for part in drawn]

@@ -1,8 +1,8 @@
 """What every experiment runs on: work cut in pieces that are looked up, shared out to jobs, and kept when done.
 
 A piece is a function of picklable arguments and a key that says everything its value depends on. A run that is killed
-loses the pieces that were being computed, a few seconds of work each; started again, it takes all others from the store.
-Values are JSON, and are the same whether they were computed or looked up.
+loses the pieces that were being computed, a few seconds of work each; started again, it takes all others from the
+store. Values are JSON, and are the same whether they were computed or looked up.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
 """Table 1: compression rates of codecs and models on text, images, audio and noise, chunked and whole.
 
 The rate is compressed size / raw size in percent, lower is better. In chunks of 2048 bytes, each is coded on its own,
-and what a container adds is counted once for all of them, as the paper does for classical codecs; whole, the data are one
-stream. The adjusted rate adds the model: 2 bytes a parameter, or the size of its files.
+and what a container adds is counted once for all of them, as the paper does for classical codecs; whole, the data are
+one stream. The adjusted rate adds the model: 2 bytes a parameter, or the size of its files.
 
     raw       =  (sum of code lengths / 8  +  container)          / bytes
     adjusted  =  (sum of code lengths / 8  +  container + model)  / bytes
 
-``adjusted_percent`` divides by the bytes that were measured, ``adjusted_1gb_percent`` charges the model to 10^9 bytes, as
-the paper's Table 1 does, whatever was measured.
+``adjusted_percent`` divides by the bytes that were measured, ``adjusted_1gb_percent`` charges the model to 10^9 bytes,
+as the paper's Table 1 does, whatever was measured.
 """
 
 from __future__ import annotations

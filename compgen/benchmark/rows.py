@@ -1,8 +1,8 @@
 """What all experiments share about their rows and the data they are of.
 
-A row is a flat dictionary of JSON values with units in the names. It holds nothing that differs between two runs of the
-same thing: no times, no paths of caches. Each has ``experiment``, ``status`` (``ok`` or ``failed``) and, where it failed,
-``error`` in one line, the numbers being None.
+A row is a flat dictionary of JSON values with units in the names. It holds nothing that differs between two runs of
+the same thing: no times, no paths of caches. Each has ``experiment``, ``status`` (``ok`` or ``failed``) and, where it
+failed, ``error`` in one line, the numbers being None.
 """
 
 from __future__ import annotations

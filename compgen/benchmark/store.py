@@ -1,8 +1,8 @@
 """Results on disk, addressed by what they are results of: a run that was stopped, or a larger one, finds them again.
 
 An entry's name is the SHA-256 of its key (the data's hash, codec, parameters, versions; as JSON with sorted keys), its
-content the key, the value and the value's SHA-256. So an entry that is damaged, or half written, is noticed, and what it
-was to hold is computed anew; nothing depends on when or in which order entries were written.
+content the key, the value and the value's SHA-256. So an entry that is damaged, or half written, is noticed, and what
+it was to hold is computed anew; nothing depends on when or in which order entries were written.
 """
 
 from __future__ import annotations

@@ -120,13 +120,16 @@ def overhead_bytes(compressor: Compressor, sample: bytes) -> int:
 
 
 def code_lengths(compressor: Compressor, chunks: Sequence[bytes]) -> list[float]:
-    """Bits of each chunk on its own, container left out. What is not a length raises, and is averaged into nothing."""
+    """Bits of each chunk on its own, container left out."""
     memory.keep_freed()
     if isinstance(compressor, PredictorCompressor):
-        lengths = compressor.predictor.block_lengths(chunks)
-    else:
-        lengths = [compressor.code_length(chunk) for chunk in chunks]
-    for length in lengths:
-        if not 0 <= length < math.inf:
-            raise CompgenError(f"{compressor.spec} gives a code length of {length} bits")
-    return [float(length) for length in lengths]
+        return require_lengths(compressor, compressor.predictor.block_lengths(chunks))
+    return require_lengths(compressor, [compressor.code_length(chunk) for chunk in chunks])
+
+
+def require_lengths(compressor: Compressor, lengths_bits: Sequence[float]) -> list[float]:
+    """The lengths. What is none (NaN, infinite, negative) raises, so that it is averaged into nothing."""
+    for bits in lengths_bits:
+        if not 0 <= bits < math.inf:
+            raise CompgenError(f"{compressor.spec} gives a code length of {bits} bits")
+    return [float(bits) for bits in lengths_bits]

@@ -28,6 +28,7 @@ COMMANDS = {
     "inspect": "compgen.cli.inspect",
     "test": "compgen.cli.test",
     "train": "compgen.cli.train",
+    "bench": "compgen.cli.bench",
     "list": "compgen.cli.listing",
 }
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -33,6 +33,7 @@ from compgen.predictors import _covering
 from compgen.predictors._covering import ByteSession, Coverings
 from compgen.predictors.transformer import fixed, tokens, weights
 from compgen.predictors.transformer.bpe import BytePairs
+from compgen.predictors.transformer.config import PRESETS
 from compgen.predictors.transformer.engine import Engine
 from compgen.predictors.transformer.sessions import EnginePredictor, ModelEngine, piece_of
 
@@ -143,6 +144,28 @@ class Transformer(Predictor, BlockCoder):
     def weights_bytes(self) -> int:  # type: ignore[override]
         """See :attr:`Predictor.weights_bytes`."""
         return self._path(0)[0].stat().st_size
+
+    @property
+    def card(self) -> Mapping[str, Any]:
+        """What the weights say of how they were made: data, recipe, measured rates."""
+        return self._weights(0).card
+
+    @property
+    def vocabulary(self) -> int:
+        """How many symbols the model itself is of: 256 for bytes, else tokens."""
+        return self._weights(0).config.vocabulary
+
+    @property
+    def shape(self) -> str:
+        """The preset of this width and depth, whatever the vocabulary; else width and depth."""
+        config = self._weights(0).config
+        same = (name for name, one in PRESETS.items() if dataclasses.replace(one, vocabulary=self.vocabulary) == config)
+        return next(same, f"{config.width}x{config.layers}")
+
+    def symbols(self, data: bytes) -> int:
+        """How many of the model's symbols data are coded as."""
+        pairs = self._weights(0).pairs
+        return len(data) if pairs is None else len(pairs.encode(data))
 
     def _paths(self) -> list[tuple[Path, int]]:
         """The weight files that may be used, and when each was changed, the smallest first."""
