@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-from compgen.datasets.catalogue import Layout, load
+from compgen.datasets.catalogue import Layout, is_named, load
 from compgen.datasets.dataset import CHUNK_BYTES, PAPER_CHUNKS, Dataset, Modality
 
-__all__ = ["CHUNK_BYTES", "PAPER_CHUNKS", "Dataset", "Layout", "Modality", "default_context", "load"]
+__all__ = ["CHUNK_BYTES", "PAPER_CHUNKS", "Dataset", "Layout", "Modality", "default_context", "is_named", "load"]
 
 
 def default_context() -> bytes:

@@ -12,12 +12,16 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from compgen.datasets.dataset import CHUNK_BYTES, PAPER_CHUNKS, Dataset
 from compgen.datasets.reading import files_below, open_file
+from compgen.datasets.wikipedia import KNOWN, find
 from compgen.errors import BadInputError, UsageError
 from compgen.files import MAGIC_BYTES, modality_of
+
+if TYPE_CHECKING:
+    from compgen.interfaces import Progress
 
 Layout = Literal["compgen", "paper"]
 #: The codecs' width under ``layout=paper``: the public code lays tiles of 64 pixels a row out 32 wide.
@@ -33,6 +37,11 @@ class Settings:
     bits: int
     seed: int
     data_folder: Path | None
+    progress: Progress | None
+
+
+#: A data set of the options in its spec, and of what they leave open.
+Maker: TypeAlias = "Callable[[dict[str, str], Settings], Dataset]"
 
 
 def load(
@@ -45,6 +54,7 @@ def load(
     bits: int = 8,
     seed: int = 0,
     data_folder: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
 ) -> Dataset:
     """The data set that a spec or a path names. Nothing but its first bytes is read yet.
 
@@ -57,6 +67,7 @@ def load(
     :param bits: of audio samples, 8 or 16.
     :param seed: of random data.
     :param data_folder: where sets are looked for before they are downloaded; default: the environment's COMPGEN_DATA.
+    :param progress: is told the bytes that have come, and the bytes in all, where a set is downloaded.
 
     Raises :class:`~compgen.errors.UsageError` for unknown names and parameters, and
     :class:`~compgen.errors.BadInputError` for what cannot be found, with the remedy.
@@ -65,10 +76,16 @@ def load(
         if value is not None and value < 1:
             raise UsageError(f"{what} must be at least 1, not {value}")
     folder = data_folder or os.environ.get("COMPGEN_DATA")
-    settings = Settings(chunk_bytes, layout, bits, seed, Path(folder) if folder else None)
+    settings = Settings(chunk_bytes, layout, bits, seed, Path(folder) if folder else None, progress)
     name, options = _parsed(spec)
     limits = [limit for limit in (limit_bytes, limit_chunks and limit_chunks * chunk_bytes) if limit]
-    return _made(name, options, spec, settings, min(limits, default=None))
+    dataset = _made(name, options, settings)
+    return _limited(replace(dataset, spec=spec, chunk_bytes=chunk_bytes), min(limits, default=None))
+
+
+def is_named(spec: str) -> bool:
+    """Does a spec name a data set, and not just a file or folder?"""
+    return spec.partition(":")[0] in _MAKERS
 
 
 def _parsed(spec: str) -> tuple[str, dict[str, str]]:
@@ -79,17 +96,19 @@ def _parsed(spec: str) -> tuple[str, dict[str, str]]:
             raise UsageError(_unknown(spec))
         return "file", {"path": spec}
     options: dict[str, str] = {}
+    known, _ = _MAKERS[name]
     for argument in rest.split(",") if rest else ():
         key, equals, value = argument.partition("=")
-        if equals:
-            key = key.strip().replace("-", "_")
+        if not equals and not options and "path" in known:
+            options["path"] = argument
+        elif key in known:
             if key in options:
                 raise UsageError(f"parameter {key!r} is given twice in {spec!r}")
             options[key] = value
-        elif not options:
-            options["path"] = argument
-        else:  # a comma in a path
+        elif options:  # what follows a comma in a path
             options[list(options)[-1]] += f",{argument}"
+        else:
+            raise UsageError(f"{name} has no parameter {key!r}; it has: {', '.join(known)}")
     return name, options
 
 
@@ -99,11 +118,7 @@ def _unknown(spec: str) -> str:
     return f"{spec!r} is neither a data set nor a file or folder; {hint}"
 
 
-def _made(name: str, options: dict[str, str], spec: str, settings: Settings, limit_bytes: int | None) -> Dataset:
-    known, make = _MAKERS[name]
-    for key in options:
-        if key not in known:
-            raise UsageError(f"{name} has no parameter {key!r}; it has: {', '.join(known)}")
+def _made(name: str, options: dict[str, str], settings: Settings) -> Dataset:
     settings = replace(
         settings,
         layout=options.pop("layout", settings.layout),
@@ -114,8 +129,16 @@ def _made(name: str, options: dict[str, str], spec: str, settings: Settings, lim
         raise UsageError(f"layout must be one of {', '.join(get_args(Layout))}, not {settings.layout}")
     if settings.bits not in (8, 16):
         raise UsageError(f"bits must be 8 or 16, not {settings.bits}")
-    dataset = make(options, settings)
-    return replace(dataset, spec=spec, chunk_bytes=settings.chunk_bytes, limit_bytes=limit_bytes)
+    return _MAKERS[name][1](options, settings)
+
+
+def _limited(dataset: Dataset, limit_bytes: int | None) -> Dataset:
+    """The data set, or its first bytes. The name of a beginning of Wikipedia says how many."""
+    limits = [limit for limit in (limit_bytes, dataset.limit_bytes) if limit is not None]
+    limit = min(limits, default=None)
+    known = KNOWN.get(dataset.name)
+    name = f"{dataset.name}[:{limit}]" if known and limit is not None and limit < known.size_bytes else dataset.name
+    return replace(dataset, name=name, limit_bytes=limit)
 
 
 def _number(name: str, key: str, value: str | int) -> int:
@@ -126,6 +149,20 @@ def _number(name: str, key: str, value: str | int) -> int:
 
 
 # --- one function a name ---------------------------------------------------------------------------------------------
+
+
+def _wikipedia(name: str) -> Maker:
+    def make(options: dict[str, str], settings: Settings) -> Dataset:
+        from compgen.datasets.texts import Texts
+
+        path = Path(options["path"]) if "path" in options else None
+        found = find(name, path=path, data_folder=settings.data_folder, progress=settings.progress)
+        size_bytes = min(found.size_bytes, KNOWN[name].size_bytes)
+        whole = f"all {size_bytes:,}" if size_bytes == KNOWN[name].size_bytes else f"only the first {size_bytes:,}"
+        description = f"{whole} bytes of {name}, Wikipedia of 2006 as XML, from {found.path}"
+        return Dataset(name, "text", "", description, Texts((found.path,)), limit_bytes=size_bytes)
+
+    return make
 
 
 def _random(options: dict[str, str], settings: Settings) -> Dataset:
@@ -230,7 +267,8 @@ def _modality(path: Path) -> str:
 
 #: Where sets that are not downloaded live.
 HOMES = {"imagenet": "https://www.image-net.org/download.php", "librispeech": "https://www.openslr.org/12"}
-_MAKERS: dict[str, tuple[tuple[str, ...], Callable[[dict[str, str], Settings], Dataset]]] = {
+_MAKERS: dict[str, tuple[tuple[str, ...], Maker]] = {
+    **{name: (("path",), _wikipedia(name)) for name in KNOWN},
     "imagenet": (("path", "layout"), _imagenet),
     "librispeech": (("path", "bits", "layout"), _librispeech),
     "random": (("seed", "bytes"), _random),

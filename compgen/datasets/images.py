@@ -13,15 +13,16 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from compgen.datasets.contents import contents
 from compgen.datasets.dataset import Skip
-from compgen.datasets.folders import in_turn
-from compgen.datasets.reading import read_file
 from compgen.errors import BadInputError
 
 Pixels = npt.NDArray[np.uint8]
 
 #: Pixels a row of a tile; with chunks of 2048 bytes a tile has 32 rows.
 TILE_WIDTH = 64
+#: Columns of a table that may hold images.
+_COLUMNS = ("image", "img", "jpg", "jpeg", "png", "webp", "bytes")
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,11 @@ class Images:
 
     def pieces(self, chunk_bytes: int, skip: Skip) -> Iterator[bytes]:
         """See :meth:`Source.pieces`: the tiles of one image each."""
-        for path in in_turn(self.paths):
+        for name, content in contents(self.paths, _COLUMNS, skip):
             try:
-                tiles = tiles_of(read_gray(read_file(path), self.upright), chunk_bytes // TILE_WIDTH)
+                tiles = tiles_of(read_gray(content, self.upright), chunk_bytes // TILE_WIDTH)
             except BadInputError as error:
-                skip(str(path), str(error).removeprefix(f"{path}: "))
+                skip(name, str(error))
             else:
                 yield tiles.tobytes()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,12 +13,14 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
+from compgen.datasets.contents import contents
 from compgen.datasets.dataset import Skip
-from compgen.datasets.folders import in_turn
-from compgen.datasets.reading import read_file
 from compgen.errors import BadInputError
 
 Pcm = npt.NDArray[np.int16]
+
+#: Columns of a table that may hold recordings.
+_COLUMNS = ("audio", "speech", "flac", "wav", "bytes")
 
 
 @dataclass(frozen=True)
@@ -35,9 +38,10 @@ class Recordings:
 
     def pieces(self, chunk_bytes: int, skip: Skip) -> Iterator[bytes]:
         """See :meth:`Source.pieces`: a recording each."""
-        for name, content in _contents(self.paths, skip):
+        for name, content in contents(self.paths, _COLUMNS, skip):
             try:
                 pcm, samplerate = read_mono(content)
+                require_whole(content, pcm)
                 if samplerate != self.samplerate:
                     raise BadInputError(f"{samplerate:,} Hz, not {self.samplerate:,}")
                 if len(pcm) * self.bits // 8 < chunk_bytes:
@@ -46,6 +50,23 @@ class Recordings:
                 skip(name, str(error))
             else:
                 yield as_bytes(pcm, self.bits)
+
+
+def require_whole(content: bytes, pcm: Pcm) -> None:
+    """Raise :class:`~compgen.errors.BadInputError` for a recording that was cut off or changed, as far as it tells.
+
+    FLAC has the MD5 of its samples, WAV and AIFF their length; libsndfile heeds neither.
+    """
+    if content[:4] in (b"RIFF", b"FORM"):
+        told = 8 + int.from_bytes(content[4:8], "little" if content[:4] == b"RIFF" else "big")
+        # What writes to a pipe cannot know the length and says 0, or as much as fits.
+        if len(content) < told < 1 << 31 and told > 8:
+            raise BadInputError(f"cut off after {len(content):,} of {told:,} bytes")
+    elif content[:4] == b"fLaC":
+        bits = (int.from_bytes(content[20:22], "big") >> 4 & 31) + 1  # of a sample: STREAMINFO, RFC 9639 section 8.2
+        md5 = content[26:42]
+        if bits == 16 and any(md5) and hashlib.md5(pcm.astype("<i2").tobytes(), usedforsecurity=False).digest() != md5:
+            raise BadInputError("damaged: the MD5 of its samples does not match")
 
 
 def as_bytes(pcm: Pcm, bits: int) -> bytes:
@@ -61,21 +82,12 @@ def samplerate_of(path: Path) -> int:
     Raises :class:`~compgen.errors.BadInputError` if there is none.
     """
     skipped: list[tuple[str, str]] = []
-    for name, content in _contents((path,), lambda *why: skipped.append(why)):
+    for name, content in contents((path,), _COLUMNS, lambda *why: skipped.append(why)):
         try:
             return read_mono(content)[1]
         except BadInputError as error:
             skipped.append((name, str(error)))
     raise BadInputError(": ".join(skipped[0]) if skipped else f"{path}: no files in it")
-
-
-def _contents(paths: tuple[Path, ...], skip: Skip) -> Iterator[tuple[str, bytes]]:
-    """The files below ``paths``, by name."""
-    for path in in_turn(paths):
-        try:
-            yield str(path), read_file(path)
-        except BadInputError as error:
-            skip(str(path), str(error).removeprefix(f"{path}: "))
 
 
 def read_mono(source: bytes) -> tuple[Pcm, int]:
