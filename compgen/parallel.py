@@ -30,6 +30,8 @@ from compgen.errors import CompgenError, MissingExtraError, UsageError
 
 T = TypeVar("T")
 Arguments = Sequence[tuple[Any, ...]]
+#: By which libraries for matrices are told, before they are loaded, how many threads to take.
+_THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 #: Calls of a stream that are on their way at once, for each job: enough that no worker waits for the next.
 _AHEAD = 3
 
@@ -213,7 +215,11 @@ def _loky_pool(n_jobs: int) -> Executor:
     """The pool that joblib itself uses for this many jobs; made on first use, kept for the next ``jobs`` block."""
     from joblib.externals.loky import get_reusable_executor
 
-    executor: Executor = get_reusable_executor(max_workers=n_jobs, timeout=300, initializer=_ignore_interrupts)
+    # As many threads as there are cores in all: workers whose matrix products each take every core wait for each other.
+    threads = dict.fromkeys(_THREAD_SETTINGS, str(max(1, _cores() // n_jobs)))
+    executor: Executor = get_reusable_executor(
+        max_workers=n_jobs, timeout=300, initializer=_ignore_interrupts, env=threads
+    )
     return executor
 
 

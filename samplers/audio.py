@@ -11,9 +11,9 @@ import soundfile
 
 from compgen.datasets.recordings import Pcm, read_mono
 from compgen.errors import BadInputError, UsageError
+from compgen.fitting import fit_predictor
 from compgen.interfaces import Decoding, Predictor, Progress, Rendering, Sampler
 from compgen.sampling import check_samples, continue_streams
-from compgen.fitting import fit_predictor
 from samplers._spectrogram import spectrogram
 
 #: The paper continues 1024 bytes (8-bit samples, 16 kHz: 64 ms) by 1024.

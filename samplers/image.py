@@ -9,9 +9,9 @@ import numpy as np
 
 from compgen.datasets.images import Pixels, read_gray
 from compgen.errors import BadInputError, UsageError
+from compgen.fitting import fit_predictor
 from compgen.interfaces import Decoding, Predictor, Progress, Rendering, Sampler
 from compgen.sampling import check_samples, continue_streams
-from compgen.fitting import fit_predictor
 from samplers._pixels import comparison, resize
 
 #: Pixels a row of the picture in the paper; wider images are scaled down to it unless ``width`` says otherwise.

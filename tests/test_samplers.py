@@ -20,8 +20,8 @@ import compgen
 from compgen.bridge import CompressorPredictor
 from compgen.datasets.images import read_gray
 from compgen.datasets.recordings import read_mono
-from compgen.interfaces import Compressor, Decoding, FloatArray, Predictor, Session, Symbols
 from compgen.fitting import fit_predictor as fit
+from compgen.interfaces import Compressor, Decoding, FloatArray, Predictor, Session, Symbols
 
 GREEDY = Decoding(greedy=True)
 

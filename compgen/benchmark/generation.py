@@ -29,9 +29,7 @@ from compgen.benchmark.rows import Row, about_subject, digest, opened, rounded
 from compgen.benchmark.subjects import Subject, require_lengths
 from compgen.bridge import CompressorPredictor, as_compressor, as_predictor
 from compgen.datasets import Dataset
-from compgen.datasets.folders import in_turn
-from compgen.datasets.images import Images, Pixels, read_gray
-from compgen.datasets.reading import read_file
+from compgen.datasets.images import Images, Pixels
 from compgen.errors import BadInputError, CompgenError, UsageError
 from compgen.fitting import fit_predictor
 from compgen.interfaces import Compressor, Decoding, Predictor
@@ -282,11 +280,7 @@ def _image(pixels: Pixels) -> Excerpt:
 def _pictures(dataset: Dataset) -> Iterator[Pixels]:
     """The images of a data set, whole where it is made of files, else its tiles. What is unreadable is passed over."""
     if isinstance(dataset.source, Images):
-        for path in in_turn(dataset.source.paths):
-            try:
-                yield read_gray(read_file(path), dataset.source.upright)
-            except BadInputError:
-                continue
+        yield from dataset.source.pictures(lambda path, reason: None)
     else:
         for chunk in dataset.chunks():
             yield np.frombuffer(chunk, np.uint8).reshape(-1, dataset.width or 64)

@@ -1,7 +1,7 @@
 """Figures 4 and 6: how the compression rate falls as a sequence grows.
 
-At each position n the rate is that of the first n bytes of a sequence, compressed on their own: their code length over 8n,
-averaged over sequences. Codecs compress each prefix; for predictors it is the sum of the code lengths of its bytes.
+At each position n the rate is that of the first n bytes of a sequence, compressed on their own: their code length over
+8n, averaged over sequences. Codecs compress each prefix; for predictors it is the sum of the code lengths of its bytes.
 Containers are left out, since they are the same for all prefixes. ``bits_per_byte_since`` is what the bytes since the
 position before cost in the sequence, which shows sooner than the average what a model has learnt from the context.
 """

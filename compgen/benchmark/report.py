@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from compgen import files
+from compgen.benchmark.page import page
 from compgen.benchmark.rows import Row
 from compgen.benchmark.tables import Table, failures, tables
 from compgen.errors import BadInputError
@@ -47,6 +48,7 @@ def write(folder: Path, experiments: Mapping[str, Sequence[Row]], seconds: Mappi
         files.write(folder / "seconds.json", json.dumps(dict(seconds), indent=1).encode())
     every = read(folder)
     files.write(folder / "report.md", markdown(every).encode())
+    files.write(folder / "report.html", page(every, EXPERIMENTS).encode())
 
 
 def read(folder: Path) -> dict[str, list[Row]]:

@@ -26,7 +26,13 @@ class Table:
 
 def tables(rows: Sequence[Row]) -> list[Table]:
     """The tables of one experiment."""
-    makers: dict[str, Callable[[Sequence[Row]], list[Table]]] = {"rates": _rates}
+    makers: dict[str, Callable[[Sequence[Row]], list[Table]]] = {
+        "rates": _rates,
+        "scaling": _scaling,
+        "in-context": _in_context,
+        "tokenizers": _tokenizers,
+        "generation": _generation,
+    }
     return makers[rows[0]["experiment"]](rows) if rows else []
 
 
@@ -102,7 +108,7 @@ def _pivot(
     """Models down, data sets across; a column of the paper's numbers where there are any."""
     models, sets = unique(row["model"] for row in rows), unique(row["dataset"] for row in rows)
     by_place = {(row["model"], row["dataset"]): row for row in rows}
-    columns, body = ["model"], [[model] for model in models]
+    columns, body = ["model"], [[short(model)] for model in models]
     for dataset in sets:
         filled = [cells(by_place.get((model, dataset)), model, dataset) for model in models]
         names = [dataset + suffix for suffix in ours] + ["paper"]
@@ -112,3 +118,111 @@ def _pivot(
                 for line, row in zip(body, filled, strict=True):
                     line.append(row[place])
     return Table(title, caption, tuple(columns), [tuple(line) for line in body])
+
+
+# --- the other experiments -------------------------------------------------------------------------------------------
+
+
+def _scaling(rows: Sequence[Row]) -> list[Table]:
+    made = []
+    for dataset in unique(row["dataset"] for row in rows):
+        some = [row for row in rows if row["dataset"] == dataset]
+        sizes = unique(row["set_bytes"] for row in some)
+        by_place = {(row["model"], row["set_bytes"]): row for row in some}
+        body = []
+        for model in unique(row["model"] for row in some):
+            line = [by_place[model, size] for size in sizes]
+            cells = [_marked(row, key) for row in line for key in ("rate_percent", "adjusted_percent")]
+            body.append((short(model), number(line[-1].get("parameters"), 0), *cells))
+        columns = [f"{size_name(size)} {what}" for size in sizes for what in ("raw", "adjusted")]
+        caption = "Raw rate, and the rate with 2 bytes a parameter added, for data sets of so many bytes."
+        if some[0].get("charge") == "files":
+            caption = "Raw rate, and the rate with the weight files added, for data sets of so many bytes."
+        if any(row.get("extrapolated") for row in some):
+            caption += " *: there are fewer bytes here; the rate on what there is stands for it."
+        made.append(Table(f"Scaling (%), {dataset}", caption, ("model", "parameters", *columns), body))
+    return made
+
+
+def _marked(row: Row, key: str) -> str:
+    return FAILED if row["status"] != "ok" else number(row[key]) + ("*" if row["extrapolated"] else "")
+
+
+def _in_context(rows: Sequence[Row]) -> list[Table]:
+    made = []
+    for dataset in unique(row["dataset"] for row in rows):
+        some = [row for row in rows if row["dataset"] == dataset]
+        known = unique(row["position_bytes"] for row in some if row["position_bytes"])
+        positions = [n for n in (16, 64, 256, 512, 1024, 2048) if n in known] or known[-6:]
+        by_place = {(row["model"], row["position_bytes"]): row for row in some}
+        body = []
+        for model in unique(row["model"] for row in some):
+            found = [by_place.get((model, n)) for n in positions]
+            cells = [FAILED if row is None else number(row["rate_percent"]) for row in found]
+            body.append((short(model), *cells))
+        sequences = max((row.get("sequences") or 0 for row in some), default=0)
+        caption = f"Rate of the first n bytes of a sequence, without container, averaged over {sequences:,} sequences."
+        made.append(
+            Table(
+                f"In-context rate (%) by position, {dataset}", caption, ("model", *(f"{n:,}" for n in positions)), body
+            )
+        )
+    return made
+
+
+def _tokenizers(rows: Sequence[Row]) -> list[Table]:
+    body: list[tuple[str, ...]] = []
+    for row in rows:
+        if row["status"] != "ok":
+            body.append((row["dataset"], short(row["model"]), NONE, NONE, FAILED, NONE, NONE, NONE))
+            continue
+        paper = published.table2("ascii" if row["tokenizer"] == "bytes" else row["tokenizer"], row["size"])
+        error = row.get("rate_standard_error")
+        rate = number(row["rate_percent"]) + (f" ±{error:.1f}" if error else "")
+        body.append(
+            (
+                *(row["dataset"], row["tokenizer"], row["size"], number(row["parameters"], 0), rate),
+                *(number(row["bytes_per_token"], 2), number(row["bits_per_token"], 2), number(paper)),
+            )
+        )
+    columns = ("data", "tokenizer", "size", "parameters", "rate (%)", "bytes/token", "bits/token", "paper (%)")
+    caption = (
+        "Raw rates. Size is the preset of width and depth; parameters count the vocabulary's too. The paper's models "
+        "learnt much longer, and were measured on what they had learnt."
+    )
+    return [Table("Rates by tokenizer and size", caption, columns, body, left=3)]
+
+
+def _generation(rows: Sequence[Row]) -> list[Table]:
+    body: list[tuple[str, ...]] = [
+        (
+            row["dataset"],
+            f"{row['excerpt'] + 1}" if "excerpt" in row else NONE,
+            short(row["model"]),
+            number(row.get("context_bytes"), 0),
+            number(row.get("sampled_bytes"), 0),
+            number(row["truth_bits_per_byte"], 3) if row["status"] == "ok" else FAILED,
+        )
+        for row in rows
+    ]
+    caption = "What the true continuation costs under each predictor, teacher-forced, in bits a byte; lower is better."
+    columns = ("data", "excerpt", "model", "bytes given", "bytes sampled", "bits/byte")
+    return [Table("The true continuation", caption, columns, body, left=3)]
+
+
+def short(model: str) -> str:
+    """A spec without the folders of its files; a training's own file by the name of its folder."""
+    name, colon, rest = model.partition(":")
+    path, comma, options = rest.partition(",")
+    if "/" in path:
+        parts = path.split("/")
+        path = parts[-2] if parts[-1] == "weights.safetensors" else parts[-1]
+    return name + colon + path + comma + options
+
+
+def size_name(size_bytes: int) -> str:
+    """1 MB, 10 MB, 1 GB."""
+    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("KB", 10**3)):
+        if size_bytes >= factor:
+            return f"{size_bytes / factor:g} {unit}"
+    return f"{size_bytes:,} B"

@@ -47,6 +47,14 @@ class Images:
             else:
                 yield tiles.tobytes()
 
+    def pictures(self, skip: Skip) -> Iterator[Pixels]:
+        """The images whole, uint8 ``(height, width)`` each."""
+        for name, content in contents(self.paths, _COLUMNS, skip):
+            try:
+                yield read_gray(content, self.upright)
+            except BadInputError as error:
+                skip(name, str(error))
+
 
 def tiles_of(pixels: Pixels, rows: int) -> Pixels:
     """The tiles of an image in scan order: uint8 ``(tiles, rows, 64)``.
