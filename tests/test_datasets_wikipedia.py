@@ -331,7 +331,7 @@ def test_a_path_that_is_given_is_the_only_one(server: Server, tmp_path: Path) ->
         load(f"enwik8:path={tmp_path / 'none'}")
     with pytest.raises(BadInputError, match="too few to tell"):
         load(f"enwik8:path={place(tmp_path / 'short', CONTENT[:999])}")
-    with pytest.raises(UsageError, match="enwik8 has no parameter 'pth'; it has: path"):
+    with pytest.raises(UsageError, match="enwik8 has no parameter 'pth'; it has: path, layout"):
         load("enwik8:pth=x")
 
 

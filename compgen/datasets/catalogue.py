@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
-from compgen.datasets.dataset import CHUNK_BYTES, PAPER_CHUNKS, Dataset
+from compgen.datasets.dataset import CHUNK_BYTES, PAPER_CHUNKS, TILE_WIDTH, Dataset
 from compgen.datasets.reading import files_below, open_file
 from compgen.datasets.wikipedia import KNOWN, find
 from compgen.errors import BadInputError, UsageError
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from compgen.interfaces import Progress
 
 Layout = Literal["compgen", "paper"]
-#: The codecs' width under ``layout=paper``: the public code lays tiles of 64 pixels a row out 32 wide.
+#: Under ``layout=paper`` codecs for images lay out all data so wide, tiles of 64 pixels a row too, as the public code
+#: gives (rows, columns) to PNG where (columns, rows) are taken.
 _PAPER_WIDTH = 32
 
 
@@ -79,8 +80,9 @@ def load(
     settings = Settings(chunk_bytes, layout, bits, seed, Path(folder) if folder else None, progress)
     name, options = _parsed(spec)
     limits = [limit for limit in (limit_bytes, limit_chunks and limit_chunks * chunk_bytes) if limit]
-    dataset = _made(name, options, settings)
-    return _limited(replace(dataset, spec=spec, chunk_bytes=chunk_bytes), min(limits, default=None))
+    settings = _overridden(settings, name, options)
+    made = _MAKERS[name][1](options, settings)
+    return _finished(made, spec, settings, min(limits, default=None))
 
 
 def is_named(spec: str) -> bool:
@@ -118,7 +120,8 @@ def _unknown(spec: str) -> str:
     return f"{spec!r} is neither a data set nor a file or folder; {hint}"
 
 
-def _made(name: str, options: dict[str, str], settings: Settings) -> Dataset:
+def _overridden(settings: Settings, name: str, options: dict[str, str]) -> Settings:
+    """The settings, but what the spec says of them, which is taken out of ``options``."""
     settings = replace(
         settings,
         layout=options.pop("layout", settings.layout),
@@ -129,16 +132,20 @@ def _made(name: str, options: dict[str, str], settings: Settings) -> Dataset:
         raise UsageError(f"layout must be one of {', '.join(get_args(Layout))}, not {settings.layout}")
     if settings.bits not in (8, 16):
         raise UsageError(f"bits must be 8 or 16, not {settings.bits}")
-    return _MAKERS[name][1](options, settings)
+    return settings
 
 
-def _limited(dataset: Dataset, limit_bytes: int | None) -> Dataset:
-    """The data set, or its first bytes. The name of a beginning of Wikipedia says how many."""
+def _finished(dataset: Dataset, spec: str, settings: Settings, limit_bytes: int | None) -> Dataset:
+    """The data set with what holds for all of them. The name of a beginning of Wikipedia says how many bytes it is."""
     limits = [limit for limit in (limit_bytes, dataset.limit_bytes) if limit is not None]
-    limit = min(limits, default=None)
-    known = KNOWN.get(dataset.name)
-    name = f"{dataset.name}[:{limit}]" if known and limit is not None and limit < known.size_bytes else dataset.name
-    return replace(dataset, name=name, limit_bytes=limit)
+    limit, name, geometry = min(limits, default=None), dataset.name, dataset.geometry
+    if name in KNOWN and limit is not None and limit < KNOWN[name].size_bytes:
+        name = f"{name}[:{limit}]"
+    if settings.layout == "paper":
+        name, geometry = f"{name}:layout=paper", {**geometry, "width": _PAPER_WIDTH}
+    return replace(
+        dataset, name=name, spec=spec, geometry=geometry, chunk_bytes=settings.chunk_bytes, limit_bytes=limit
+    )
 
 
 def _number(name: str, key: str, value: str | int) -> int:
@@ -155,7 +162,7 @@ def _wikipedia(name: str) -> Maker:
     def make(options: dict[str, str], settings: Settings) -> Dataset:
         from compgen.datasets.texts import Texts
 
-        path = Path(options["path"]) if "path" in options else None
+        path = Path(options["path"]).expanduser() if "path" in options else None
         found = find(name, path=path, data_folder=settings.data_folder, progress=settings.progress)
         size_bytes = min(found.size_bytes, KNOWN[name].size_bytes)
         whole = f"all {size_bytes:,}" if size_bytes == KNOWN[name].size_bytes else f"only the first {size_bytes:,}"
@@ -180,7 +187,7 @@ def _random(options: dict[str, str], settings: Settings) -> Dataset:
 def _file(options: dict[str, str], settings: Settings) -> Dataset:
     if "path" not in options:
         raise UsageError("name a file or folder: file:PATH")
-    path = Path(options["path"])
+    path = Path(options["path"]).expanduser()
     if not path.exists():
         raise BadInputError(f"{path}: no such file or folder")
     modality = options.get("modality") or _modality(path)
@@ -198,20 +205,13 @@ def _file(options: dict[str, str], settings: Settings) -> Dataset:
 
 
 def _images(name: str, path: Path, settings: Settings) -> Dataset:
-    from compgen.datasets.images import TILE_WIDTH, Images
+    from compgen.datasets.images import Images
 
     if settings.chunk_bytes % TILE_WIDTH:
         raise UsageError(f"chunk_bytes of images must be a multiple of {TILE_WIDTH}, not {settings.chunk_bytes}")
-    paper = settings.layout == "paper"
-    rows = settings.chunk_bytes // TILE_WIDTH
-    return Dataset(
-        name + (":layout=paper" if paper else ""),
-        "image",
-        "",
-        f"tiles of {rows} rows of {TILE_WIDTH} gray pixels from {path}",
-        Images((path,), upright=not paper),
-        geometry={"width": _PAPER_WIDTH if paper else TILE_WIDTH},
-    )
+    description = f"tiles of {settings.chunk_bytes // TILE_WIDTH} rows of {TILE_WIDTH} gray pixels from {path}"
+    source = Images((path,), upright=settings.layout != "paper")
+    return Dataset(name, "image", "", description, source, geometry={"width": TILE_WIDTH})
 
 
 def _recordings(name: str, path: Path, settings: Settings, samplerate: int | None) -> Dataset:
@@ -231,26 +231,32 @@ def _recordings(name: str, path: Path, settings: Settings, samplerate: int | Non
 
 
 def _imagenet(options: dict[str, str], settings: Settings) -> Dataset:
-    return _images("imagenet", _found("imagenet", options, settings, ("imagenet", "image")), settings)
+    names = ("imagenet", "ILSVRC2012_img_val.tar", "ILSVRC2012_img_train.tar")
+    return _images("imagenet", _found("imagenet", options, settings, names, "image"), settings)
 
 
 def _librispeech(options: dict[str, str], settings: Settings) -> Dataset:
-    path = _found("librispeech", options, settings, ("librispeech", "LibriSpeech", "audio"))
-    return _recordings("librispeech", path, settings, 16000)
+    names = ("librispeech", "LibriSpeech", "train-clean-100.tar.gz")
+    return _recordings("librispeech", _found("librispeech", options, settings, names, "audio"), settings, 16000)
 
 
-def _found(name: str, options: dict[str, str], settings: Settings, folders: tuple[str, ...]) -> Path:
-    """Where a set is: at its ``path``, or in the data folder."""
+def _found(name: str, options: dict[str, str], settings: Settings, names: tuple[str, ...], modality: str) -> Path:
+    """Where a set is: at its ``path``; or by one of ``names`` here or in the data folder, or there by its modality."""
     if "path" in options:
-        path = Path(options["path"])
+        path = Path(options["path"]).expanduser()
         if not path.exists():
             raise BadInputError(f"{name}: {path}: no such file or folder")
         return path
-    for folder in folders if settings.data_folder else ():
-        path = Path(settings.data_folder or "") / folder
+    places = [Path(each) for each in names]
+    if settings.data_folder:
+        places += [settings.data_folder / each for each in (*names, modality)]
+    for path in places:
         if path.exists():
             return path
-    raise BadInputError(f"{name} is not here; get it from {HOMES[name]} and give {name}:path=..., or set COMPGEN_DATA")
+    raise BadInputError(
+        f"{name} is not here; get it from {HOMES[name]} and give {name}:path=FOLDER, or set COMPGEN_DATA to a folder "
+        f"that has it as {names[0]}"
+    )
 
 
 def _modality(path: Path) -> str:
@@ -268,9 +274,9 @@ def _modality(path: Path) -> str:
 #: Where sets that are not downloaded live.
 HOMES = {"imagenet": "https://www.image-net.org/download.php", "librispeech": "https://www.openslr.org/12"}
 _MAKERS: dict[str, tuple[tuple[str, ...], Maker]] = {
-    **{name: (("path",), _wikipedia(name)) for name in KNOWN},
+    **{name: (("path", "layout"), _wikipedia(name)) for name in KNOWN},
     "imagenet": (("path", "layout"), _imagenet),
     "librispeech": (("path", "bits", "layout"), _librispeech),
-    "random": (("seed", "bytes"), _random),
+    "random": (("seed", "bytes", "layout"), _random),
     "file": (("path", "modality", "bits", "layout"), _file),
 }

@@ -5,15 +5,16 @@ Nothing is unpacked to the disk, and no name or path inside an archive or a tabl
 
 from __future__ import annotations
 
+import lzma
 import tarfile
 import zlib
 from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any
 
 from compgen.datasets.dataset import Skip
-from compgen.datasets.reading import PACKED, files_below, open_file, read_file
+from compgen.datasets.reading import files_below, open_file, read_file
 from compgen.datasets.tables import TABLES, batches
 from compgen.errors import BadInputError
 
@@ -66,16 +67,26 @@ def _members(path: Path) -> Iterator[tuple[str, bytes]]:
     """The files of a tar archive, packed or not, in its order."""
     count = 0
     try:
-        packed = open_file(path) if path.suffix in PACKED else path.open("rb")
-        with packed as file, tarfile.open(fileobj=file, mode="r|*") as archive:
-            for member in archive:
-                content = archive.extractfile(member) if member.isfile() else None
-                if content is not None and not _is_companion(PurePosixPath(member.name).name):
-                    yield f"{path}/{member.name}", content.read()
-                    count += 1
-    except (tarfile.TarError, BadInputError, OSError, EOFError, zlib.error) as error:
+        with open_file(path) as file:
+            for member in _unpacked(file, str(path)):
+                yield member
+                count += 1
+    except (tarfile.TarError, BadInputError, OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         text = str(error).removeprefix(f"{path}: ")
         raise BadInputError(f"{path} is damaged or not whole after {count:,} files ({text}); fetch it again") from None
+
+
+def _unpacked(file: IO[bytes], name: str) -> Iterator[tuple[str, bytes]]:
+    """The files of a tar archive, and of those in it, of which ImageNet's has one a class."""
+    with tarfile.open(fileobj=file, mode="r|*") as archive:
+        for member in archive:
+            content = archive.extractfile(member) if member.isfile() else None
+            if content is None or _is_companion(PurePosixPath(member.name).name):
+                continue
+            if member.name.endswith(".tar"):
+                yield from _unpacked(content, f"{name}/{member.name}")
+            else:
+                yield f"{name}/{member.name}", content.read()
 
 
 def _cells(path: Path, columns: tuple[str, ...], skip: Skip) -> Iterator[tuple[str, bytes]]:

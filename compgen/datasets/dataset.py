@@ -13,6 +13,8 @@ from compgen.errors import BadInputError
 Modality = Literal["text", "image", "audio", "random"]
 #: The paper's: 2048 bytes a chunk, and as many chunks as enwik9 has.
 CHUNK_BYTES, PAPER_CHUNKS = 2048, 488_281
+#: Pixels a row of an image's tile; with chunks of 2048 bytes a tile has 32 rows.
+TILE_WIDTH = 64
 #: Called with a file that cannot be used, and why.
 Skip = Callable[[str, str], None]
 
@@ -103,8 +105,8 @@ class Dataset:
 
     @property
     def width(self) -> int | None:
-        """Pixels a row of an image's chunks."""
-        return self._number("width")
+        """Pixels a row of an image's chunks; None where there are none. Codecs go by ``geometry``."""
+        return TILE_WIDTH if self.modality == "image" else None
 
     @property
     def samplerate(self) -> int | None:
@@ -146,8 +148,10 @@ class Dataset:
             raise BadInputError(self._nothing(skipped))
 
     def _nothing(self, skipped: list[tuple[str, str]]) -> str:
+        if self.limit_bytes is not None and self.limit_bytes < self.chunk_bytes and not self.source.joined:
+            return f"{self.name}: a limit of {self.limit_bytes:,} bytes leaves no chunk of {self.chunk_bytes:,}"
         if not skipped:
-            return f"{self.name} has no chunk of {self.chunk_bytes:,} bytes; give more data or smaller chunks"
+            return f"{self.name} has no {self.modality} in it: {self.description}"
         path, reason = skipped[0]
         files = "file" if len(skipped) == 1 else "files"
         return f"{self.name}: nothing in {len(skipped):,} {files} can be used; {path}: {reason}"

@@ -14,13 +14,11 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from compgen.datasets.contents import contents
-from compgen.datasets.dataset import Skip
+from compgen.datasets.dataset import TILE_WIDTH, Skip
 from compgen.errors import BadInputError
 
 Pixels = npt.NDArray[np.uint8]
 
-#: Pixels a row of a tile; with chunks of 2048 bytes a tile has 32 rows.
-TILE_WIDTH = 64
 #: Columns of a table that may hold images.
 _COLUMNS = ("image", "img", "jpg", "jpeg", "png", "webp", "bytes")
 

@@ -87,7 +87,7 @@ def samplerate_of(path: Path) -> int:
             return read_mono(content)[1]
         except BadInputError as error:
             skipped.append((name, str(error)))
-    raise BadInputError(": ".join(skipped[0]) if skipped else f"{path}: no files in it")
+    raise BadInputError(": ".join(skipped[0]) if skipped else f"{path.name} has no audio in it: {path}")
 
 
 def read_mono(source: bytes) -> tuple[Pcm, int]:
