@@ -16,7 +16,7 @@ from compgen import __version__
 from compgen.benchmark import figures
 from compgen.benchmark.generation import picture_of, sound_of, text_of
 from compgen.benchmark.rows import Row
-from compgen.benchmark.tables import Table, failures, number, short, tables, unique
+from compgen.benchmark.tables import Table, failures, number, short, skipped, tables, unique
 from compgen.datasets.images import Pixels
 
 #: Bytes of a text's context that are shown.
@@ -41,7 +41,7 @@ nav { margin: .8rem 0; } nav a { margin-right: 1rem; } a { color: inherit; }
 table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line); white-space: nowrap; text-align: left; }
 th { border-bottom: 2px solid var(--line); font-weight: 600; vertical-align: bottom; }
-th:first-child, td:first-child { padding-left: 0; }
+th:first-child, td:first-child { padding-left: 0; position: sticky; left: 0; background: var(--paper); }
 .n { text-align: right; } .paper { color: var(--muted); } .failed { color: var(--new); }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 27rem), 1fr)); gap: 1rem 2rem; }
 figure { margin: .8rem 0 0; min-width: 0; } figure img { max-width: 100%; height: auto; display: block; }
@@ -50,7 +50,8 @@ figure b { display: block; font-weight: 600; }
 .media img { image-rendering: pixelated; border-radius: 2px; }
 audio { width: 15rem; max-width: 100%; display: block; }
 pre { background: var(--soft); padding: .7rem .8rem; border-radius: 4px; margin: .3rem 0; white-space: pre-wrap;
-      overflow-wrap: anywhere; font: .82rem/1.45 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; }
+      overflow-wrap: anywhere;
+      font: .82rem/1.45 ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; }
 pre span { color: var(--muted); } pre b { color: var(--new); font-weight: 400; }
 ul { padding-left: 1.2rem; } details { margin-top: 1rem; } summary { cursor: pointer; }
 """
@@ -67,6 +68,7 @@ def page(experiments: Mapping[str, Sequence[Row]], names: Mapping[str, str]) -> 
             parts += _samples(rows)
         parts += _figures(rows)
         parts += [_table(table) for table in tables(rows)]
+        parts += _skipped(rows)
         parts.append("</section>")
     parts.append(_provenance(experiments))
     body = "\n".join(part for part in parts if part)
@@ -93,6 +95,12 @@ def _failed(rows: Sequence[Row]) -> Iterator[str]:
     if lines := failures(rows):
         items = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
         yield f'<p class="failed">Failed, and in no average:</p><ul class="failed">{items}</ul>'
+
+
+def _skipped(rows: Sequence[Row]) -> Iterator[str]:
+    if lines := skipped(rows):
+        items = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
+        yield f"<details><summary>Files that could not be used: {len(lines):,}</summary><ul>{items}</ul></details>"
 
 
 def _table(table: Table) -> str:
@@ -226,12 +234,8 @@ def _provenance(experiments: Mapping[str, Sequence[Row]]) -> str:
         f"<tr><td>{html.escape(short(spec))}</td><td>{html.escape(library)}</td><td><code>{sha[:16]}</code></td></tr>"
         for spec, library, sha in models
     )
-    skipped = {row["dataset"]: row["skipped_files"] for row in rows if row.get("skipped_files")}
-    notes = "".join(
-        f"<p>{html.escape(name)}: {count:,} files could not be used.</p>" for name, count in skipped.items()
-    )
     return (
-        f"<details><summary>Data and models</summary>{notes}"
+        f"<details><summary>Data and models</summary>"
         f'<div class="scroll"><table><tr><th>data</th><th>SHA-256</th></tr>{data}</table></div>'
         '<div class="scroll"><table><tr><th>model as used</th><th>computed by</th><th>weights</th></tr>'
         f"{used}</table></div>"

@@ -16,7 +16,7 @@ from pathlib import Path
 from compgen import files
 from compgen.benchmark.page import page
 from compgen.benchmark.rows import Row
-from compgen.benchmark.tables import Table, failures, tables
+from compgen.benchmark.tables import Table, failures, skipped, tables
 from compgen.errors import BadInputError
 
 #: The experiments, in the order in which a report has them, and what it calls them.
@@ -92,6 +92,8 @@ def markdown(experiments: Mapping[str, Sequence[Row]]) -> str:
             parts += [f"### {table.title}", table.caption, markdown_table(table)]
         if lines := failures(rows):
             parts.append("Failed, and in no average:\n\n" + "\n".join(f"- {line}" for line in lines))
+        if lines := skipped(rows):
+            parts.append("Files that could not be used:\n\n" + "\n".join(f"- {line}" for line in lines))
     return "\n\n".join(parts) + "\n"
 
 

@@ -21,6 +21,8 @@ from compgen.errors import UsageError
 Row = dict[str, Any]
 #: What the paper's adjusted rates divide a model's size by: its data sets have 1 GB.
 PAPER_BYTES = 10**9
+#: Files that could not be used are listed up to so many.
+_LISTED = 20
 #: The paper stores a parameter in 16 bits.
 BYTES_A_PARAMETER = 2
 
@@ -42,6 +44,7 @@ def about_data(dataset: Dataset) -> Row:
         "data_bytes": dataset.size_bytes,
         "data_sha256": dataset.sha256,
         "skipped_files": len(dataset.skipped),
+        "skipped": [f"{path}: {reason}" for path, reason in dataset.skipped[:_LISTED]],
     }
 
 

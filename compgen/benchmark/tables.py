@@ -43,6 +43,15 @@ def failures(rows: Iterable[Row]) -> list[str]:
     ]
 
 
+def skipped(rows: Iterable[Row]) -> list[str]:
+    """One line for each file that could not be used, and for those that are too many to list."""
+    lines = list[str]()
+    for listed, count in unique((tuple(row.get("skipped") or ()), row.get("skipped_files") or 0) for row in rows):
+        more = count - len(listed)
+        lines += [*listed, *([f"and {more:,} more"] if more else [])]
+    return unique(lines)
+
+
 def number(value: float | None, digits: int = 1) -> str:
     """A number with so many digits after the point."""
     return NONE if value is None else f"{value:,.{digits}f}"
