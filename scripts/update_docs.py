@@ -19,12 +19,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = (
     *("README.md", "docs/compressing.md", "docs/sampling.md", "docs/transformer.md", "docs/plugins.md"),
-    "docs/parallel.md",
+    *("docs/parallel.md", "docs/datasets.md"),
 )
 _BLOCK = re.compile(r"^(?P<skip><!-- not run: .+ -->\n)?```(?P<kind>\w+)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 #: Wall-clock times, which differ from run to run: the last column of a table of scores.
@@ -81,6 +82,17 @@ def run_console(body: str, folder: Path) -> str:
     return "".join(written)
 
 
+@contextmanager
+def working_in(folder: Path) -> Iterator[None]:
+    """Python blocks find the files of the examples, as commands do."""
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
 def updated(page: str, folder: Path) -> str:
     """A page with the output of its commands as it is now. A Python block that fails raises."""
     namespace: dict[str, object] = {"__name__": "__main__"}
@@ -89,7 +101,8 @@ def updated(page: str, folder: Path) -> str:
         if block["kind"] == "console":
             changes.append((block.span("body"), run_console(block["body"], folder)))
         elif block["kind"] == "python":
-            exec(compile(block["body"], "<documentation>", "exec"), namespace)
+            with working_in(folder):
+                exec(compile(block["body"], "<documentation>", "exec"), namespace)
     for (start, end), text in reversed(changes):
         page = page[:start] + text + page[end:]
     return page

@@ -195,7 +195,7 @@ def test_a_part_of_something_else_is_noticed_and_dropped(server: Server, tmp_pat
 
 def test_no_connection_and_no_such_file_are_one_line(server: Server, tmp_path: Path) -> None:
     server.status = 404
-    with pytest.raises(BadInputError, match=r"enwik8 is not here, and .* answers 404 Not Found\. .*enwik8:path=FILE"):
+    with pytest.raises(BadInputError, match=r"enwik8 is not here, and .* answers 404 Not Found; .*enwik8:path=FILE"):
         load("enwik8")
     known = replace(wikipedia.KNOWN["enwik8"], url="http://127.0.0.1:1/enwik8.zip")
     wikipedia.KNOWN["enwik8"] = known

@@ -34,7 +34,7 @@ from compgen.cli import options, output
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress bar and no summary.")
 def command(data: tuple[str, ...], out: Path, plot: bool, as_json: bool, quiet: bool, **settings: Any) -> None:
-    """Train a transformer on DATA: files, folders, .xz, .gz and .zst files, or enwik8 and enwik9 by name.
+    """Train a transformer on DATA: files, folders, .xz, .gz and .zst files, or data sets by name, such as enwik8.
 
     Its symbols are bytes, or with --vocabulary tokens that are learnt from DATA first.
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _CACHE = "compgen"
 _BLOCK_BYTES = 1 << 18
 _TIMEOUT_SECONDS = 30.0
-#: Pauses before the line is tried again; after one that brought nothing new for so long it is given up.
+#: Pauses before a line that broke is tried again; if it brings nothing after them all, it is given up.
 _PAUSES_SECONDS = (0.5, 2.0, 8.0)
 
 
@@ -47,13 +47,15 @@ def require_space(folder: Path, size_bytes: int, what: str) -> None:
 def fetch(url: str, part: Path, progress: Progress | None = None) -> None:
     """Fetch ``url`` into the file ``part``, whose bytes, if there are any, are taken for the first of what is fetched.
 
-    A line that breaks is tried again a few times as long as it brings nothing, and without end as long as it does.
-    What has come stays in ``part``, whatever happens. ``progress`` is told the bytes there are, and the bytes in all.
+    A line that breaks is tried again, without end as long as it brings something and a few times when it no longer
+    does; one that brings nothing at all is given up at once. What has come stays in ``part``, whatever happens.
+    ``progress`` is told the bytes there are, and the bytes in all.
 
     Raises :class:`~compgen.errors.BadInputError`.
     """
     with _alone(part, url) as file:
         pauses = iter(_PAUSES_SECONDS)
+        first = file.seek(0, os.SEEK_END)
         while True:
             before = file.seek(0, os.SEEK_END)
             try:
@@ -64,11 +66,11 @@ def fetch(url: str, part: Path, progress: Progress | None = None) -> None:
             except _DiskError as error:
                 raise BadInputError(f"cannot write {part}: {error}; what has come is kept") from None
             except (OSError, http.client.HTTPException) as error:
-                if file.seek(0, os.SEEK_END) > before:
+                kept = file.seek(0, os.SEEK_END)
+                if kept > before:
                     pauses = iter(_PAUSES_SECONDS)
-                pause = next(pauses, None)
+                pause = next(pauses, None) if kept > first else None
                 if pause is None:
-                    kept = file.tell()
                     more = f"; {kept:,} bytes are kept, and the next try goes on from there" if kept else ""
                     raise BadInputError(f"{url} cannot be fetched ({reason(_cause(error))}){more}") from None
                 time.sleep(pause)

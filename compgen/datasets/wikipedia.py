@@ -154,8 +154,8 @@ def _fetched(name: str, path: Path, progress: Progress | None) -> Found:
         download.fetch(known.url, part, progress)
     except BadInputError as error:
         raise BadInputError(
-            f"{name} is not here, and {error}. Otherwise fetch it by other means and give {name}:path=FILE, or put it "
-            "into the folder that COMPGEN_DATA names"
+            f"{name} is not here, and {error}; or fetch it by other means and give {name}:path=FILE, or put it into "
+            "the folder that COMPGEN_DATA names"
         ) from None
     try:
         _unpack(part, name, known, path)
