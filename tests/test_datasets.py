@@ -374,6 +374,8 @@ def test_recordings_are_cut_one_by_one(tmp_path: Path) -> None:
     assert (native.name, native.bits, native.geometry["byteorder"]) == ("librispeech:bits=16", 16, "little")
     assert load(f"librispeech:path={folder}", bits=16).sha256 == load(f"librispeech:path={folder},bits=16").sha256
     assert load(f"librispeech:path={folder}", layout="paper").sha256 == dataset.sha256
+    with pytest.raises(UsageError, match="chunk_bytes of samples of 16 bits must be even, not 2047"):
+        load(f"librispeech:path={folder},bits=16", chunk_bytes=2047)
     with pytest.raises(UsageError, match="layout=paper has samples of 8 bits"):
         load(f"librispeech:path={folder},bits=16", layout="paper")
 
@@ -453,7 +455,7 @@ def test_a_path_is_a_data_set_of_what_it_holds(tmp_path: Path, monkeypatch: pyte
     assert [load(name).modality for name in ("photos", "speech/", "photos/a.jpg", "file:speech")] == [
         *("image", "audio", "image", "audio")
     ]
-    assert load("odd:name,x=1").read() == b"odd"
+    assert load("odd:name,x=1").read() == load(tmp_path / "odd:name,x=1").read() == b"odd"
     assert load("file:odd:name,x=1").read() == b"odd"
 
 

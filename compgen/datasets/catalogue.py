@@ -48,7 +48,7 @@ Maker: TypeAlias = "Callable[[dict[str, str], Settings], Dataset]"
 
 
 def load(
-    spec: str,
+    spec: str | os.PathLike[str],
     *,
     chunk_bytes: int = CHUNK_BYTES,
     limit_bytes: int | None = None,
@@ -59,7 +59,9 @@ def load(
     data_folder: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
-    """The data set that a spec or a path names. Nothing but its first bytes is read yet.
+    """The data set that a spec or a path names.
+
+    enwik8 and enwik9 are checked, or fetched if need be. Of other sets no more is read yet than tells what they are.
 
     :param spec: ``enwik8``, ``enwik9``, ``imagenet``, ``librispeech``, ``random``, each with ``:key=value,...`` if
         wanted, or ``file:PATH``, or just the path of a file or folder.
@@ -78,6 +80,7 @@ def load(
     for what, value in (("chunk_bytes", chunk_bytes), ("limit_bytes", limit_bytes), ("limit_chunks", limit_chunks)):
         if value is not None and value < 1:
             raise UsageError(f"{what} must be at least 1, not {value}")
+    spec = os.fspath(spec)
     folder = data_folder or os.environ.get("COMPGEN_DATA")
     settings = Settings(chunk_bytes, layout, bits, seed, Path(folder) if folder else None, progress)
     name, options = _parsed(spec)
@@ -221,6 +224,8 @@ def _recordings(name: str, path: Path, settings: Settings, samplerate: int | Non
 
     if settings.layout == "paper" and settings.bits != 8:
         raise UsageError("layout=paper has samples of 8 bits; leave bits out, or the layout")
+    if settings.chunk_bytes * 8 % settings.bits:
+        raise UsageError(f"chunk_bytes of samples of 16 bits must be even, not {settings.chunk_bytes}")
     samplerate = samplerate or samplerate_of(path)
     return Dataset(
         name if settings.bits == 8 else f"{name}:bits={settings.bits}",

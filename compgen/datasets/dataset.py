@@ -85,7 +85,7 @@ class Dataset:
 
     @property
     def size_bytes(self) -> int:
-        """How many bytes :meth:`blocks` serves. The first use of this and the next ones reads through all of them."""
+        """How many bytes :meth:`blocks` serves. This and the next three read all of them, once."""
         return self._survey.size_bytes
 
     @property
