@@ -97,8 +97,8 @@ def fitting(
 ) -> Sizes:
     """Sizes with which :func:`everything` takes about so many minutes here, with one job.
 
-    Every model is timed on a few chunks. Half of the time goes to rates, an eighth each to in-context rates, scaling and
-    tokenizers, and the rest to samples.
+    Every model is timed on a few chunks. Half of the time goes to rates, an eighth each to in-context rates, scaling
+    and tokenizers, and the rest to samples.
     """
     if not minutes > 0:
         raise UsageError(f"a budget is more than 0 minutes, not {minutes}")
