@@ -298,7 +298,7 @@ def _square(number: int) -> int:
     return number * number
 
 
-@pytest.mark.parametrize(("jobs", "backend"), [(1, "loky"), (2, "threading"), (2, "loky")])
+@pytest.mark.parametrize(("jobs", "backend"), [(1, "loky"), (2, "threading"), (2, "loky"), (2, "dask")])
 def test_pieces_run_on_any_workers_and_failures_stay_in_their_cell(jobs: int, backend: str) -> None:
     pieces = [
         Piece("bad" if n % 7 == 3 else "good", n, {"n": n}, _square, (-n if n % 7 == 3 else n,)) for n in range(40)

@@ -20,11 +20,12 @@ from compgen.errors import CompgenError, UsageError
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much of each: chunks of each data set for rates, sequences for in-context rates, chunks that trained models
-    are measured on, and what is generated.
+    """How much of each: chunks of each data set for rates, of codecs and others without weights and of models with
+    weights; sequences for in-context rates; chunks for scaling and tokenizers; what is generated.
     """
 
     chunks: int = rates.CHUNKS
+    model_chunks: int = rates.CHUNKS
     sequences: int = in_context.SEQUENCES
     trained_chunks: int = scaling.CHUNKS
     excerpts: int = 1
@@ -35,6 +36,7 @@ class Sizes:
         return replace(
             self,
             chunks=chunks,
+            model_chunks=chunks,
             sequences=min(self.sequences, chunks),
             trained_chunks=min(self.trained_chunks, chunks),
         )
@@ -69,9 +71,10 @@ def everything(
     shipped = [*shipped_models(), *trained]
     chosen: dict[str, Any] = {"models": models} if models else {}
     common: dict[str, Any] = {"run": run, **settings}
-    rows = {
-        "rates": rates.rates(names, **chosen, whole=whole, charge=charge, limit_chunks=sizes.chunks, **common),
-    }
+    rows = {"rates": list[Row]()}
+    for specs, chunks in zip(_by_weights(models or rates.MODELS), (sizes.chunks, sizes.model_chunks), strict=True):
+        if specs:
+            rows["rates"] += rates.rates(names, specs, whole=whole, charge=charge, limit_chunks=chunks, **common)
     if texts:
         rows["scaling"] = scaling.scaling(texts, shipped, chunks=sizes.trained_chunks, charge=charge, **common)
     if real:
@@ -83,6 +86,21 @@ def everything(
             real, excerpts=sizes.excerpts, image_width=sizes.image_width, **common
         )
     return rows
+
+
+def _by_weights(models: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Codecs and predictors that learn from the data alone, which are quick, and models with weights, which are not."""
+    heavy = [spec for spec in models if _has_weights(spec)]
+    return [spec for spec in models if spec not in heavy], heavy
+
+
+def _has_weights(spec: str) -> bool:
+    try:
+        return subject(spec).parameters > 0
+    except UsageError:
+        raise
+    except CompgenError:
+        return False  # it will be a failed row
 
 
 def _modalities(names: Sequence[str], settings: dict[str, Any]) -> dict[str, str]:
@@ -103,13 +121,14 @@ def fitting(
     if not minutes > 0:
         raise UsageError(f"a budget is more than 0 minutes, not {minutes}")
     sets = opened(datasets, limit_chunks=_TIMED, **settings)
-    of_rates = _seconds_a_chunk(sets, models or rates.MODELS)
+    of_quick, of_models = (_seconds_a_chunk(sets, specs) for specs in _by_weights(models or rates.MODELS))
     of_context = _seconds_a_chunk(sets, models or in_context.MODELS)
     of_trained = _seconds_a_chunk(sets[:1], shipped_models())
     part = 60 * minutes / 8
     steps = part / 1e-3  # bytes sampled from gzip; a picture has 3/8 of its width's square
     return Sizes(
-        chunks=_between(4, 4 * part / of_rates, 10**6),
+        chunks=_between(4, part / of_quick, 10**6),
+        model_chunks=_between(4, 3 * part / of_models, 10**6),
         sequences=_between(2, part / of_context, in_context.SEQUENCES),
         trained_chunks=_between(1, part / of_trained / (len(scaling.SIZES_BYTES) / 2), scaling.CHUNKS),
         image_width=_between(32, (steps / 4) ** 0.5, generation.IMAGE_WIDTH),

@@ -12,7 +12,7 @@ import numpy as np
 from compgen.benchmark import published
 from compgen.benchmark.generation import sound_of
 from compgen.benchmark.rows import Row
-from compgen.benchmark.tables import short, size_name, unique
+from compgen.benchmark.tables import set_name, short, size_name, unique
 
 #: Wide enough for a page, and still readable when scaled to a phone's 360 pixels.
 _WIDTH, _HEIGHT = 5.0, 3.7
@@ -139,8 +139,8 @@ def _legend(axes: Any, columns: int = 2) -> None:
 
 def _rates(rows: Sequence[Row]) -> Iterator[Figure]:
     models = unique(row["model"] for row in rows)
-    for dataset in unique(row["dataset"] for row in rows):
-        some = [row for row in rows if row["dataset"] == dataset]
+    for dataset in unique(set_name(row) for row in rows):
+        some = [row for row in rows if set_name(row) == dataset]
 
         def draw(axes: Any, theme: _Theme, some: Sequence[Row] = some, dataset: str = dataset) -> None:
             here = [model for model in models if any(row["model"] == model for row in some)]

@@ -96,6 +96,8 @@ def _raw(rows: Sequence[Row], chunk_bytes: int | None) -> Table:
     caption = "Compressed size / raw size in percent, lower is better; what a container adds is counted once."
     if chunk_bytes is not None:
         caption += " ± is the standard error of the mean over chunks."
+        counts = sorted({row["chunks"] for row in rows if row.get("chunks")})
+        caption += f" Chunks of each set: {' or '.join(f'{count:,}' for count in counts)}." if counts else ""
     caption += _seen(rows)
     return _pivot(f"Compression rate (%), {what}", caption, rows, cells)
 
@@ -123,9 +125,12 @@ def _pivot(
     cells: Callable[[Row | None, str, str], tuple[str, ...]],
     ours: tuple[str, ...] = ("",),
 ) -> Table:
-    """Models down, data sets across; a column of the paper's numbers where there are any."""
-    models, sets = unique(row["model"] for row in rows), unique(row["dataset"] for row in rows)
-    by_place = {(row["model"], row["dataset"]): row for row in rows}
+    """Models down, data sets across; a column of the paper's numbers where there are any.
+
+    Beginnings of one set are one column, though models may have been measured on more or less of it.
+    """
+    models, sets = unique(row["model"] for row in rows), unique(set_name(row) for row in rows)
+    by_place = {(row["model"], set_name(row)): row for row in rows}
     columns, body = ["model"], [[short(model)] for model in models]
     for dataset in sets:
         filled = [cells(by_place.get((model, dataset)), model, dataset) for model in models]
@@ -136,6 +141,11 @@ def _pivot(
                 for line, row in zip(body, filled, strict=True):
                     line.append(row[place])
     return Table(title, caption, tuple(columns), [tuple(line) for line in body])
+
+
+def set_name(row: Row) -> str:
+    """Without how much of it was taken."""
+    return str(row["dataset"]).partition("[")[0]
 
 
 # --- the other experiments -------------------------------------------------------------------------------------------

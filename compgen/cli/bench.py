@@ -402,7 +402,9 @@ def _started(name: str, rest: dict[str, Any]) -> Iterator[Run]:
         raise click.UsageError("give --cache or --no-cache, not both")
     store = Store([own] if rest["no_cache"] else [own, rest["cache"] or default_folder()])
     with options.working(rest["jobs"], rest["backend"]), output.progress(name, quiet=rest["quiet"]) as progress:
-        yield Run(store, progress)
+        # In percent of the work, as its units are guesses of seconds.
+        tell = None if progress is None else (lambda done, total: progress(100 * done // max(total, 1), 100))
+        yield Run(store, tell)
     if store.damaged:
         output.note(f"{store.damaged:,} stored results were damaged and have been computed again")
 
