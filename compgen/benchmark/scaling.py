@@ -134,7 +134,7 @@ def spread(dataset: Dataset, chunks: int) -> Iterator[bytes]:
 
 
 def _pieces(dataset: Dataset, found: Subject, chunks: int) -> Iterator[Piece]:
-    size = min(16, found.batch_chunks)
+    size = min(8, found.batch_chunks)
     for index, batch in enumerate(batches(spread(dataset, chunks), size)):
         key = {
             "what": "code lengths",

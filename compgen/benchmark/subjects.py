@@ -64,9 +64,9 @@ class Subject:
         model = self.predictor
         if model is None:
             return 512
-        if not model.batched:
-            return 4 if _is_bridge(model) else 128
-        return 16
+        if _is_bridge(model):
+            return 1
+        return 8 if model.batched else 128
 
     @property
     def guessed_seconds_a_byte(self) -> float:

@@ -32,7 +32,7 @@ from compgen.interfaces import Compressor, Predictor
 DATASETS = ("enwik8",)
 #: Chunks of each set, unless told otherwise.
 CHUNKS = 64
-_BATCH = 16
+_BATCH = 8
 
 
 def tokenizers(

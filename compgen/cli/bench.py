@@ -39,79 +39,82 @@ def command() -> None:
     """
 
 
-def _data(function: F) -> F:
-    """Which data, and how much of them."""
-    for option in (
-        click.option("--limit-chunks", type=int, metavar="N", help="The first N chunks of each.  [default: 512]"),
-        click.option("--limit-bytes", type=options.size, metavar="N", help="The first N bytes of each instead."),
-        click.option(
-            "--chunk-size",
-            "chunk_bytes",
-            type=options.size,
-            default="2048",
-            show_default=True,
-            metavar="N",
-            help="Bytes a chunk.",
-        ),
-        click.option(
-            "--layout",
-            type=click.Choice(["compgen", "paper"]),
-            default="compgen",
-            show_default=True,
-            help="paper: the habits of the paper's public code.",
-        ),
-        click.option(
-            "--bits", type=click.Choice(["8", "16"]), default="8", show_default=True, help="Bits a sample of audio."
-        ),
-        click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Of random data and samples."),
-    ):
-        function = option(function)
-    return function
+def _all_of(*those: Callable[[Any], Any]) -> Callable[[F], F]:
+    """Several options as one, in this order in the help."""
+
+    def decorate(function: F) -> F:
+        for option in reversed(those):
+            function = option(function)
+        return function
+
+    return decorate
 
 
-def _training(function: F) -> F:
-    """What to train where models are missing."""
-    for option in (
-        click.option(
-            "--train",
-            multiple=True,
-            metavar="SIZE",
-            help="Train a model of this size (200k, 800k, 3.2m, ...) if need be; several times for more.",
-        ),
-        click.option("--train-data", metavar="DATASET", help="What to train on.  [default: the first DATASET]"),
-        click.option("--steps", type=int, default=2000, show_default=True, metavar="N", help="Batches to train on."),
-    ):
-        function = option(function)
-    return function
+#: Which data, and how much of them.
+_data = _all_of(
+    click.option(
+        "--limit-chunks",
+        type=int,
+        metavar="N",
+        help="The first N chunks of each.  [default: rates 512, in-context 100, scaling and tokenizers 64]",
+    ),
+    click.option("--limit-bytes", type=options.size, metavar="N", help="The first N bytes of each instead."),
+    click.option(
+        "--chunk-size",
+        "chunk_bytes",
+        type=options.size,
+        default="2048",
+        show_default=True,
+        metavar="N",
+        help="Bytes a chunk.",
+    ),
+    click.option(
+        "--layout",
+        type=click.Choice(["compgen", "paper"]),
+        default="compgen",
+        show_default=True,
+        help="paper: the habits of the paper's public code.",
+    ),
+    click.option(
+        "--bits", type=click.Choice(["8", "16"]), default="8", show_default=True, help="Bits a sample of audio."
+    ),
+    click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Of random data and samples."),
+)
+#: What to train where models are missing.
+_training = _all_of(
+    click.option(
+        "--train",
+        multiple=True,
+        metavar="SIZE",
+        help="Train a model of this size (200k, 800k, 3.2m, ...) if need be; several times for more.",
+    ),
+    click.option("--train-data", metavar="DATASET", help="What to train on.  [default: the first DATASET]"),
+    click.option("--steps", type=int, default=2000, show_default=True, metavar="N", help="Batches to train on."),
+)
+#: How it is run, and what it leaves.
+_running = _all_of(
+    click.option(
+        "--out",
+        type=Path,
+        default=Path("bench"),
+        show_default=True,
+        metavar="DIR",
+        help="Folder of rows and report.",
+    ),
+    click.option(
+        "--cache",
+        type=Path,
+        metavar="DIR",
+        help="Keep results here too, for other runs.  [default: in the user's cache]",
+    ),
+    click.option("--no-cache", is_flag=True, help="Keep results in the folder of the run only."),
+    options.workers,
+    click.option("--json", "as_json", is_flag=True, help="Print the rows as one JSON document."),
+    click.option("-q", "--quiet", is_flag=True, help="No progress bar, and no tables."),
+)
 
 
-def _running(function: F) -> F:
-    """How it is run, and what it leaves."""
-    for option in (
-        options.workers,
-        click.option(
-            "--out",
-            type=Path,
-            default=Path("bench"),
-            show_default=True,
-            metavar="DIR",
-            help="Folder of rows and report.",
-        ),
-        click.option(
-            "--cache",
-            type=Path,
-            metavar="DIR",
-            help="Keep results here too, for other runs.  [default: in the user's cache]",
-        ),
-        click.option("--no-cache", is_flag=True, help="Keep results in the folder of the run only."),
-        click.option("--json", "as_json", is_flag=True, help="Print the rows as one JSON document."),
-        click.option("-q", "--quiet", is_flag=True, help="No progress bar, and no tables."),
-    ):
-        function = option(function)
-    return function
-
-
-@command.command("rates", cls=options.Described)
+@command.command("rates", cls=options.Described, short_help="Table 1: compression rates, in chunks and whole.")
 @click.argument("datasets", metavar="[DATASET]...", nargs=-1)
 @click.option("--model", "models", multiple=True, metavar="SPEC", help="A codec or predictor; several times for more.")
 @_data
@@ -170,7 +173,7 @@ _charge = click.option(
 )
 
 
-@command.command("scaling", cls=options.Described)
+@command.command("scaling", cls=options.Described, short_help="Figure 2: adjusted rate by size of model.")
 @click.argument("datasets", metavar="[DATASET]...", nargs=-1)
 @_models
 @click.option(
@@ -213,7 +216,7 @@ def scaling(
     _run("scaling", work, rest, module.CHUNKS)
 
 
-@command.command("in-context", cls=options.Described)
+@command.command("in-context", cls=options.Described, short_help="Figures 4 and 6: rate by position.")
 @click.argument("datasets", metavar="[DATASET]...", nargs=-1)
 @_models
 @_data
@@ -234,7 +237,7 @@ def in_context(datasets: tuple[str, ...], models: tuple[str, ...], **rest: Any) 
     _run("in-context", work, rest, module.SEQUENCES)
 
 
-@command.command("tokenizers", cls=options.Described)
+@command.command("tokenizers", cls=options.Described, short_help="Table 2: bytes and tokens, by size of model.")
 @click.argument("datasets", metavar="[DATASET]...", nargs=-1)
 @_models
 @click.option(
@@ -270,7 +273,7 @@ def tokenizers(datasets: tuple[str, ...], models: tuple[str, ...], vocabularies:
     _run("tokenizers", work, rest, module.CHUNKS)
 
 
-@command.command("generation", cls=options.Described)
+@command.command("generation", cls=options.Described, short_help="Figures 3 and 5, and sound: continuations.")
 @click.argument("datasets", metavar="[DATASET]...", nargs=-1)
 @_models
 @click.option("--excerpts", type=int, default=1, show_default=True, metavar="N", help="Chunks or images of each.")
@@ -306,7 +309,7 @@ def generation(
     _run("generation", work, rest, None)
 
 
-@command.command("all", cls=options.Described)
+@command.command("all", cls=options.Described, short_help="All of these, and one report.")
 @click.argument("datasets", metavar="[DATASET]...", nargs=-1)
 @_models
 @_training
