@@ -40,7 +40,7 @@ MACHINES = (("2 cores", 1, 2), ("16 cores", 1, 16), ("64 cores", 1, 64), ("20 ma
 #: Of the ideal speed-up: the least that the benchmark is held to with two jobs, 1.7 times one.
 EFFICIENCY = 0.85
 #: CPU seconds of a measurement at least, and how many there are of each, one after the other in turn.
-SECONDS, ROUNDS = 0.4, 3
+SECONDS, ROUNDS = 0.2, 3
 WHOLE_BYTES = 500_000
 #: Chunks that are coded at once.
 _BATCH = 8
