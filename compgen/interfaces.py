@@ -125,6 +125,10 @@ class Compressor(ABC):
     def code_length(self, data: bytes) -> float:
         """Bits that ``data`` costs, as exact as the format allows, without the container's fixed overhead."""
 
+    def code_lengths(self, blocks: Sequence[bytes]) -> list[float]:
+        """``[code_length(block) for block in blocks]``, which some codecs do faster."""
+        return [self.code_length(block) for block in blocks]
+
     def continuations(self, context: bytes) -> ContinuationLengths:
         """The code lengths of the 256 continuations of ``context``; by brute force unless a codec knows better."""
         return BruteForceContinuations(self, context)

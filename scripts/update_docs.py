@@ -18,14 +18,14 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = (
     *("README.md", "docs/compressing.md", "docs/sampling.md", "docs/transformer.md", "docs/plugins.md"),
-    *("docs/parallel.md", "docs/datasets.md"),
+    *("docs/parallel.md", "docs/datasets.md", "docs/benchmark.md"),
 )
 _BLOCK = re.compile(r"^(?P<skip><!-- not run: .+ -->\n)?```(?P<kind>\w+)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 #: Wall-clock times, which differ from run to run: the last column of a table of scores.
@@ -115,11 +115,25 @@ def command_reference() -> str:
     from compgen.cli import COMMANDS, cli
 
     parts = ["# Commands\n\nThe help texts of the program, for reading and searching.\n"]
-    for name in ("", *COMMANDS):
+    for name in ("", *_with_subcommands(COMMANDS)):
         arguments = [*name.split(), "--help"]
         text = CliRunner().invoke(cli, arguments, prog_name="cgen", terminal_width=80, catch_exceptions=False).output
         parts.append(f"## cgen {name}".rstrip() + f"\n\n```text\n{text.rstrip()}\n```\n")
     return "\n".join(parts) + _COMMAND_NOTES
+
+
+def _with_subcommands(names: Iterable[str]) -> Iterator[str]:
+    """Each command, and after a group those in it."""
+    import click
+
+    from compgen.cli import cli
+
+    context = click.Context(cli)
+    for name in names:
+        yield name
+        command = cli.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from (f"{name} {inner}" for inner in command.list_commands(context))
 
 
 def codec_reference() -> str:
@@ -176,7 +190,7 @@ need. A function in `~/.bashrc` gives both what is theirs:
 ```text
 compgen() {
     case "$1" in
-        sample|predict|compress|decompress|inspect|test|train|list|--*) env compgen "$@" ;;
+        sample|predict|compress|decompress|inspect|test|train|bench|list|--*) env compgen "$@" ;;
         *) builtin compgen "$@" ;;
     esac
 }

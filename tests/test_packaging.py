@@ -18,6 +18,7 @@ PACKAGES = {"compgen", "baselines", "samplers"}
 WEIGHTS = "compgen/predictors/transformer/shipped"
 DATA = {
     *("compgen/py.typed", "baselines/py.typed", "samplers/py.typed", "compgen/datasets/context.txt"),
+    *(f"compgen/benchmark/published/lmic_{name}.csv" for name in ("table1", "table2", "fig2")),
     *(f"{WEIGHTS}/{size}.safetensors" for size in ("200k", "800k")),
 }
 

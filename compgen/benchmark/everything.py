@@ -13,8 +13,9 @@ from compgen.benchmark.engine import Run
 from compgen.benchmark.rows import Row, opened
 from compgen.benchmark.subjects import code_lengths, subject
 from compgen.benchmark.trained import shipped_models
+from compgen.bridge import PredictorCompressor
 from compgen.datasets import Dataset
-from compgen.errors import CompgenError
+from compgen.errors import CompgenError, UsageError
 
 
 @dataclass(frozen=True)
@@ -90,41 +91,55 @@ def _modalities(names: Sequence[str], settings: dict[str, Any]) -> dict[str, str
 
 def fitting(
     minutes: float,
-    datasets: Iterable[str | Dataset] = rates.DATASETS,
-    models: Sequence[str] = rates.MODELS,
+    datasets: str | Iterable[str | Dataset] = rates.DATASETS,
+    models: Sequence[str] | None = None,
     **settings: Any,
 ) -> Sizes:
-    """Sizes with which :func:`everything` takes about so many minutes here, one job.
+    """Sizes with which :func:`everything` takes about so many minutes here, with one job.
 
-    Each model is timed on a few chunks of each data set. Half of the time goes to rates, a quarter to in-context rates,
-    the rest to what trained models and samples need.
+    Every model is timed on a few chunks. Half of the time goes to rates, an eighth each to in-context rates, scaling
+    and tokenizers, and the rest to samples.
     """
-    seconds = [_seconds_a_chunk(one, models) for one in opened(datasets, limit_chunks=_TIMED, **settings)]
-    by_chunk = max(sum(seconds), 1e-6)
-    of_models = max(max(seconds), 1e-6)
-    chunks = max(4, round(30 * minutes / by_chunk))
+    if not minutes > 0:
+        raise UsageError(f"a budget is more than 0 minutes, not {minutes}")
+    sets = opened(datasets, limit_chunks=_TIMED, **settings)
+    of_rates = _seconds_a_chunk(sets, models or rates.MODELS)
+    of_context = _seconds_a_chunk(sets, models or in_context.MODELS)
+    of_trained = _seconds_a_chunk(sets[:1], shipped_models())
+    part = 60 * minutes / 8
+    steps = part / 1e-3  # bytes sampled from gzip; a picture has 3/8 of its width's square
     return Sizes(
-        chunks=min(chunks, 50_000),
-        sequences=max(2, min(in_context.SEQUENCES, round(chunks / 2))),
-        trained_chunks=max(2, min(scaling.CHUNKS, round(60 * minutes / 16 / of_models))),
-        image_width=max(32, min(generation.IMAGE_WIDTH, round(16 * minutes**0.5 * 2))),
+        chunks=_between(4, 4 * part / of_rates, 10**6),
+        sequences=_between(2, part / of_context, in_context.SEQUENCES),
+        trained_chunks=_between(1, part / of_trained / (len(scaling.SIZES_BYTES) / 2), scaling.CHUNKS),
+        image_width=_between(32, (steps / 4) ** 0.5, generation.IMAGE_WIDTH),
     )
 
 
 #: Chunks that a model is timed on.
-_TIMED = 4
+_TIMED = 3
 
 
-def _seconds_a_chunk(dataset: Dataset, models: Sequence[str]) -> float:
-    """Of all models together, once they run."""
-    chunks, total = list(islice(dataset.chunks(), _TIMED)), 0.0
+def _between(least: int, value: float, most: int) -> int:
+    return max(least, min(most, round(value)))
+
+
+def _seconds_a_chunk(sets: Sequence[Dataset], models: Sequence[str]) -> float:
+    """Of all models on a chunk of each set, once they run; a model that fails takes no time."""
+    total = 1e-6
     for spec in models:
-        try:
-            compressor = subject(spec, dataset).compressor
-            code_lengths(compressor, chunks[:1])  # loads and compiles
-            start = time.perf_counter()
-            code_lengths(compressor, chunks)
-            total += (time.perf_counter() - start) / len(chunks)
-        except CompgenError:
-            continue  # it will be a failed row
+        for dataset in sets:
+            try:
+                compressor = subject(spec, dataset).compressor
+                chunks = list(islice(dataset.chunks(), _TIMED))
+                code_lengths(compressor, [chunks[0][:64]])  # loads and compiles
+                start = time.perf_counter()
+                code_lengths(compressor, chunks)
+            except CompgenError:
+                continue
+            seconds = (time.perf_counter() - start) / len(chunks)
+            if isinstance(compressor, PredictorCompressor) and compressor.predictor.batched:
+                total += seconds * len(sets)  # all data are alike to it, and timing it takes long
+                break
+            total += seconds
     return total

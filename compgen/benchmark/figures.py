@@ -186,7 +186,8 @@ def _scaling(rows: Sequence[Row]) -> Iterator[Figure]:
                 axes.plot(*zip(*paper, strict=True), "--", color=theme.muted, label="the paper, 1 GB", zorder=1)
             axes.set_xscale("log")
             axes.set_yscale("log")
-            _percent_ticks(axes)
+            _plain_ticks(axes.yaxis, (1.0, 2.0, 5.0))
+            _plain_ticks(axes.xaxis, (1.0, 3.0))
             axes.set_xlabel("parameters")
             axes.set_ylabel("adjusted rate (%)")
             _legend(axes, 3)
@@ -195,13 +196,17 @@ def _scaling(rows: Sequence[Row]) -> Iterator[Figure]:
         yield _drawn(f"Adjusted rate by model size, {dataset}", caption, draw)
 
 
-def _percent_ticks(axes: Any) -> None:
+def _plain_ticks(axis: Any, steps: tuple[float, ...]) -> None:
     """Plain numbers on a logarithmic axis, not powers of ten."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    def written(value: float, _place: int) -> str:
+        return f"{value / 1e6:g}M" if value >= 1e6 else f"{value / 1e3:g}k" if value >= 1e3 else f"{value:g}"
+
+    axis.set_major_locator(LogLocator(subs=steps))
+    axis.set_major_formatter(FuncFormatter(written))
+    axis.set_minor_locator(NullLocator())
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _in_context(rows: Sequence[Row]) -> Iterator[Figure]:

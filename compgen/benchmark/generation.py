@@ -25,7 +25,7 @@ from PIL import Image
 
 from compgen import registry
 from compgen.benchmark.engine import Piece, Run
-from compgen.benchmark.rows import Row, about_subject, digest, opened, rounded
+from compgen.benchmark.rows import Row, about_subject, about_training, digest, opened, rounded
 from compgen.benchmark.subjects import Subject, require_lengths
 from compgen.bridge import CompressorPredictor, as_compressor, as_predictor
 from compgen.datasets import Dataset
@@ -127,13 +127,13 @@ def generation(
         except CompgenError as error:
             rows += [{**row, "model": _name(spec), **_failed(error)} for spec in specs]
             continue
-        work += [({**row, "excerpt": n}, one, spec) for n, one in enumerate(found) for spec in specs]
-    for _, excerpt, spec in work:
+        work += [({**row, "excerpt": n}, dataset, one, spec) for n, one in enumerate(found) for spec in specs]
+    for _, _, excerpt, spec in work:
         run.expect(_cost(excerpt, registry.predictor(spec) if _is_cheap(spec) else None))
-    for row, excerpt, spec in work:
+    for row, dataset, excerpt, spec in work:
         row["model"] = _name(spec)
         try:
-            rows.append({**row, **_continued(row, excerpt, spec, decoding, run)})
+            rows.append({**row, **_continued(row, dataset, excerpt, spec, decoding, run)})
         except UsageError:
             raise
         except CompgenError as error:
@@ -160,7 +160,7 @@ def _cost(excerpt: Excerpt, model: Predictor | None) -> float:
     return 2 * step * len(excerpt.truth)
 
 
-def _continued(row: Row, excerpt: Excerpt, spec: Any, decoding: Decoding, run: Run) -> Row:
+def _continued(row: Row, dataset: Dataset, excerpt: Excerpt, spec: Any, decoding: Decoding, run: Run) -> Row:
     fitted = fit_predictor(registry.predictor(spec), **excerpt.geometry)
     codec = fitted.compressor if isinstance(fitted, CompressorPredictor) else as_compressor(fitted)
     found = Subject(row["model"], codec)
@@ -173,6 +173,7 @@ def _continued(row: Row, excerpt: Excerpt, spec: Any, decoding: Decoding, run: R
     bits = math.fsum(value["truth_bits"] for value in values.values())
     return {
         **about_subject(found),
+        **about_training(found, dataset),
         **asdict(decoding),
         "context_bytes": len(excerpt.context),
         "sampled_bytes": len(sampled),

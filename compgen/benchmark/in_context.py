@@ -15,7 +15,17 @@ from typing import Any
 import numpy as np
 
 from compgen.benchmark.engine import Piece, Run
-from compgen.benchmark.rows import Row, about_data, about_subject, batches, digest, opened, rounded, standard_error
+from compgen.benchmark.rows import (
+    Row,
+    about_data,
+    about_subject,
+    about_training,
+    batches,
+    digest,
+    opened,
+    rounded,
+    standard_error,
+)
 from compgen.benchmark.subjects import Subject, require_lengths, subject
 from compgen.bridge import PredictorCompressor
 from compgen.datasets import Dataset
@@ -92,7 +102,7 @@ def _seconds_a_byte(found: Subject) -> float:
 
 
 def _rows(row: Row, dataset: Dataset, found: Subject, places: tuple[int, ...], run: Run) -> Iterator[Row]:
-    row = {**row, **about_data(dataset), **about_subject(found)}
+    row = {**row, **about_data(dataset), **about_subject(found), **about_training(found, dataset)}
     bits: dict[int, list[list[float]]] = {}
     for outcome in run.outcomes(_pieces(row["model"], dataset, found, places)):
         if outcome.error is not None:

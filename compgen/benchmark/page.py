@@ -228,16 +228,22 @@ def _player(label: str, signal: np.typing.NDArray[np.int16], samplerate: int) ->
 def _provenance(experiments: Mapping[str, Sequence[Row]]) -> str:
     rows = [row for some in experiments.values() for row in some]
     sets = unique((row["dataset"], row["data_sha256"]) for row in rows if row.get("data_sha256"))
-    models = unique((row["spec"], row["library"], row["weights_sha256"]) for row in rows if row.get("spec"))
+    models = unique(
+        (row["spec"], row["library"], row["weights_sha256"], ", ".join(row.get("trained_on") or ()))
+        for row in rows
+        if row.get("spec")
+    )
     data = "".join(f"<tr><td>{html.escape(name)}</td><td><code>{sha}</code></td></tr>" for name, sha in sets)
     used = "".join(
-        f"<tr><td>{html.escape(short(spec))}</td><td>{html.escape(library)}</td><td><code>{sha[:16]}</code></td></tr>"
-        for spec, library, sha in models
+        f"<tr><td>{html.escape(short(spec))}</td><td>{html.escape(library)}</td><td><code>{sha[:16]}</code></td>"
+        f"<td>{html.escape(learnt)}</td></tr>"
+        for spec, library, sha, learnt in models
     )
     return (
         f"<details><summary>Data and models</summary>"
         f'<div class="scroll"><table><tr><th>data</th><th>SHA-256</th></tr>{data}</table></div>'
-        '<div class="scroll"><table><tr><th>model as used</th><th>computed by</th><th>weights</th></tr>'
+        '<div class="scroll"><table><tr><th>model as used</th><th>computed by</th><th>weights</th>'
+        "<th>learnt from</th></tr>"
         f"{used}</table></div>"
         "</details>"
     )

@@ -24,6 +24,7 @@ from compgen.benchmark.rows import (
     Row,
     about_data,
     about_subject,
+    about_training,
     batches,
     digest,
     model_bytes,
@@ -220,7 +221,7 @@ def _row(cell: _Cell, charge: str) -> Row:
     try:
         row |= about_data(cell.dataset)
         if cell.subject is not None:
-            row |= about_subject(cell.subject)
+            row |= about_subject(cell.subject) | about_training(cell.subject, cell.dataset)
     except CompgenError as failure:
         cell.error, failed = cell.error or str(failure), True
     row["chunk_bytes"] = cell.dataset.chunk_bytes if cell.chunked else None

@@ -11,6 +11,7 @@ import hashlib
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from compgen import __version__, datasets
@@ -57,6 +58,22 @@ def about_subject(subject: Subject) -> Row:
         "weights_bytes": subject.weights_bytes,
         "compgen": __version__,
     }
+
+
+def trained_on(subject: Subject) -> list[str]:
+    """The data that a model says it has learnt from; nothing where it does not say, or is no model."""
+    data = getattr(subject.predictor, "card", {}).get("data", [])
+    return [str(name) for name in ([data] if isinstance(data, str) else data)]
+
+
+def about_training(subject: Subject, dataset: Dataset) -> Row:
+    """The columns that say what a model has learnt from, and whether the data measured are among that by name.
+
+    All prefixes of Wikipedia's dump (enwik8, enwik9) are one.
+    """
+    learnt, name = trained_on(subject), dataset.name.partition("[")[0].partition(":")[0]
+    same = "enwik" if name in ("enwik8", "enwik9") else name
+    return {"trained_on": learnt, "seen_in_training": any(Path(one).name.startswith(same) for one in learnt)}
 
 
 def model_bytes(subject: Subject, charge: str) -> int:

@@ -21,6 +21,7 @@ from compgen.benchmark.rates import measure
 from compgen.benchmark.rows import (
     Row,
     about_subject,
+    about_training,
     batches,
     digest,
     model_bytes,
@@ -109,7 +110,7 @@ def _numbers(dataset: Dataset, size: int, found: Subject, chunks: int, charge: s
     return {
         "data_sha256": limited.sha256,
         **about_subject(found),
-        "trained_on": trained_on(found),
+        **about_training(found, dataset),
         "chunks": len(lengths),
         "measured_bytes": measured,
         "extrapolated": limited.size_bytes < size - dataset.chunk_bytes,
@@ -121,13 +122,6 @@ def _numbers(dataset: Dataset, size: int, found: Subject, chunks: int, charge: s
         "status": "ok",
         "error": None,
     }
-
-
-def trained_on(found: Subject) -> str:
-    """What a model says that it has learnt from."""
-    card = getattr(found.predictor, "card", None) or {}
-    data = card.get("data", "")
-    return ", ".join(map(str, data)) if isinstance(data, list) else str(data)
 
 
 def spread(dataset: Dataset, chunks: int) -> Iterator[bytes]:

@@ -122,9 +122,7 @@ def overhead_bytes(compressor: Compressor, sample: bytes) -> int:
 def code_lengths(compressor: Compressor, chunks: Sequence[bytes]) -> list[float]:
     """Bits of each chunk on its own, container left out."""
     memory.keep_freed()
-    if isinstance(compressor, PredictorCompressor):
-        return require_lengths(compressor, compressor.predictor.block_lengths(chunks))
-    return require_lengths(compressor, [compressor.code_length(chunk) for chunk in chunks])
+    return require_lengths(compressor, compressor.code_lengths(chunks))
 
 
 def require_lengths(compressor: Compressor, lengths_bits: Sequence[float]) -> list[float]:

@@ -11,6 +11,8 @@ from compgen.benchmark.rows import Row
 
 #: What stands where there is no number.
 NONE, FAILED = "", "failed"
+#: Beside the rate of a model on data of which it has learnt a part.
+SEEN = "†"
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,11 @@ def failures(rows: Iterable[Row]) -> list[str]:
     return [
         f"{row.get('model') or ''} on {row.get('dataset')}: {row['error']}" for row in rows if row["status"] != "ok"
     ]
+
+
+def _seen(rows: Iterable[Row]) -> str:
+    some = any(row.get("seen_in_training") for row in rows)
+    return f" {SEEN}: the model has learnt from some of these data." if some else ""
 
 
 def skipped(rows: Iterable[Row]) -> list[str]:
@@ -82,12 +89,14 @@ def _raw(rows: Sequence[Row], chunk_bytes: int | None) -> Table:
             error = row.get("rate_standard_error")
             ours = FAILED if row["status"] != "ok" else number(row["rate_percent"])
             ours += f" ±{error:.1f}" if error is not None and error >= 0.05 else ""
+            ours += SEEN if row.get("seen_in_training") else ""
         return ours, number(published.table1(model, dataset, chunk_bytes))
 
     what = "the whole as one stream" if chunk_bytes is None else f"chunks of {chunk_bytes:,} bytes"
     caption = "Compressed size / raw size in percent, lower is better; what a container adds is counted once."
     if chunk_bytes is not None:
         caption += " ± is the standard error of the mean over chunks."
+    caption += _seen(rows)
     return _pivot(f"Compression rate (%), {what}", caption, rows, cells)
 
 
@@ -141,20 +150,23 @@ def _scaling(rows: Sequence[Row]) -> list[Table]:
         body = []
         for model in unique(row["model"] for row in some):
             line = [by_place[model, size] for size in sizes]
-            cells = [_marked(row, key) for row in line for key in ("rate_percent", "adjusted_percent")]
+            cells = [_marked(line[-1], "rate_percent"), *(_marked(row, "adjusted_percent") for row in line)]
             body.append((short(model), number(line[-1].get("parameters"), 0), *cells))
-        columns = [f"{size_name(size)} {what}" for size in sizes for what in ("raw", "adjusted")]
-        caption = "Raw rate, and the rate with 2 bytes a parameter added, for data sets of so many bytes."
-        if some[0].get("charge") == "files":
-            caption = "Raw rate, and the rate with the weight files added, for data sets of so many bytes."
+        by = {"parameters": "2 bytes a parameter", "files": "the weight files"}[some[-1].get("charge", "parameters")]
+        caption = f"Raw rate on the largest set, and rates with {by} added to data sets of so many bytes."
         if any(row.get("extrapolated") for row in some):
             caption += " *: there are fewer bytes here; the rate on what there is stands for it."
-        made.append(Table(f"Scaling (%), {dataset}", caption, ("model", "parameters", *columns), body))
+        caption += _seen(some)
+        columns = ("model", "parameters", "raw", *map(size_name, sizes))
+        made.append(Table(f"Adjusted rate (%) by size of the data set, {dataset}", caption, columns, body))
     return made
 
 
 def _marked(row: Row, key: str) -> str:
-    return FAILED if row["status"] != "ok" else number(row[key]) + ("*" if row["extrapolated"] else "")
+    if row["status"] != "ok":
+        return FAILED
+    marks = SEEN * bool(row.get("seen_in_training")) + "*" * bool(row["extrapolated"])
+    return number(row[key]) + marks
 
 
 def _in_context(rows: Sequence[Row]) -> list[Table]:
@@ -167,10 +179,14 @@ def _in_context(rows: Sequence[Row]) -> list[Table]:
         body = []
         for model in unique(row["model"] for row in some):
             found = [by_place.get((model, n)) for n in positions]
-            cells = [FAILED if row is None else number(row["rate_percent"]) for row in found]
+            cells = [
+                FAILED if row is None else number(row["rate_percent"]) + SEEN * bool(row.get("seen_in_training"))
+                for row in found
+            ]
             body.append((short(model), *cells))
         sequences = max((row.get("sequences") or 0 for row in some), default=0)
         caption = f"Rate of the first n bytes of a sequence, without container, averaged over {sequences:,} sequences."
+        caption += _seen(some)
         made.append(
             Table(
                 f"In-context rate (%) by position, {dataset}", caption, ("model", *(f"{n:,}" for n in positions)), body
@@ -188,6 +204,7 @@ def _tokenizers(rows: Sequence[Row]) -> list[Table]:
         paper = published.table2("ascii" if row["tokenizer"] == "bytes" else row["tokenizer"], row["size"])
         error = row.get("rate_standard_error")
         rate = number(row["rate_percent"]) + (f" ±{error:.1f}" if error else "")
+        rate += SEEN * bool(row.get("seen_in_training"))
         body.append(
             (
                 *(row["dataset"], row["tokenizer"], row["size"], number(row["parameters"], 0), rate),
@@ -198,7 +215,7 @@ def _tokenizers(rows: Sequence[Row]) -> list[Table]:
     caption = (
         "Raw rates. Size is the preset of width and depth; parameters count the vocabulary's too. The paper's models "
         "learnt much longer, and were measured on what they had learnt."
-    )
+    ) + _seen(rows)
     return [Table("Rates by tokenizer and size", caption, columns, body, left=3)]
 
 
@@ -210,11 +227,14 @@ def _generation(rows: Sequence[Row]) -> list[Table]:
             short(row["model"]),
             number(row.get("context_bytes"), 0),
             number(row.get("sampled_bytes"), 0),
-            number(row["truth_bits_per_byte"], 3) if row["status"] == "ok" else FAILED,
+            FAILED
+            if row["status"] != "ok"
+            else number(row["truth_bits_per_byte"], 3) + SEEN * bool(row.get("seen_in_training")),
         )
         for row in rows
     ]
     caption = "What the true continuation costs under each predictor, teacher-forced, in bits a byte; lower is better."
+    caption += _seen(rows)
     columns = ("data", "excerpt", "model", "bytes given", "bytes sampled", "bits/byte")
     return [Table("The true continuation", caption, columns, body, left=3)]
 

@@ -12,8 +12,17 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from compgen.benchmark.engine import Piece, Run
-from compgen.benchmark.rows import Row, about_data, about_subject, batches, digest, opened, rounded, standard_error
-from compgen.benchmark.scaling import trained_on
+from compgen.benchmark.rows import (
+    Row,
+    about_data,
+    about_subject,
+    about_training,
+    batches,
+    digest,
+    opened,
+    rounded,
+    standard_error,
+)
 from compgen.benchmark.subjects import Subject, code_lengths, subject
 from compgen.benchmark.trained import shipped_models
 from compgen.datasets import Dataset
@@ -80,7 +89,7 @@ def _numbers(dataset: Dataset, found: Subject, run: Run) -> Row:
     return {
         **about_data(dataset),
         **about_subject(found),
-        "trained_on": trained_on(found),
+        **about_training(found, dataset),
         "tokenizer": "bytes" if model.vocabulary == 256 else f"bpe-{model.vocabulary}",
         "vocabulary": model.vocabulary,
         "size": model.shape,

@@ -64,6 +64,7 @@ def cli() -> None:
       compgen sample photo.png --compressor png --out continued.png
       compgen predict notes.txt --compressor lzma2
       compgen compress notes.txt
+      compgen bench rates notes.txt
       compgen list
     """
 

@@ -19,7 +19,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class _Group(options.Described, click.Group):
-    pass
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)  # in the order in which a reader wants them
 
 
 @click.group("bench", cls=_Group)
