@@ -17,7 +17,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compgen.datasets import download
 from compgen.datasets.reading import PACKED, open_file
 from compgen.errors import BadInputError
 from compgen.files import reason, writing
@@ -79,6 +78,8 @@ def find(
 
     Raises :class:`~compgen.errors.BadInputError`: files of another content are named and not used.
     """
+    from compgen.datasets import download  # here, as Python's HTTP client takes a while to import
+
     size_bytes = KNOWN[name].size_bytes
     if path is not None:
         found = _checked(name, path, None)
@@ -146,6 +147,8 @@ def _digests(path: Path, packed_bytes: int, mtime_ns: int) -> tuple[int, str, st
 
 def _fetched(name: str, path: Path, progress: Progress | None) -> Found:
     """The file ``path``, fetched, unpacked and checked."""
+    from compgen.datasets import download
+
     known = KNOWN[name]
     part = path.with_name(f"{name}.zip.part")
     have = part.stat().st_size if part.is_file() else 0
