@@ -69,7 +69,7 @@ def main() -> int:
         rows = everything(names, sizes=sizes, trained=trained, run=run)
     report.write(arguments.out, rows, run.seconds)
     for table in tables(rows["rates"]):
-        print(f"{table.title}\n\n{report.markdown_table(table)}\n")
+        print(f"{table.title}\n\n{report.markdown_table(table)}\n\n{table.caption}\n")
     every = [row for some in rows.values() for row in some]
     for line in failures(every):
         print(f"failed: {line}", file=sys.stderr)

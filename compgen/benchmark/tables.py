@@ -103,27 +103,27 @@ def _raw(rows: Sequence[Row], chunk_bytes: int | None) -> Table:
 
 
 def _adjusted(rows: Sequence[Row], chunk_bytes: int | None) -> Table:
-    def cells(row: Row | None, model: str, dataset: str) -> tuple[str, str, str]:
-        paper = number(published.table1(model, dataset, chunk_bytes, adjusted=True))
-        if row is None or row["status"] != "ok":
-            return NONE if row is None else FAILED, NONE, paper
-        return number(row["adjusted_percent"]), number(row["adjusted_1gb_percent"]), paper
+    def cells(row: Row | None, model: str, dataset: str) -> tuple[str, str]:
+        ours = NONE
+        if row is not None:
+            ours = FAILED if row["status"] != "ok" else number(row["adjusted_1gb_percent"])
+            ours += SEEN if row.get("seen_in_training") else ""
+        return ours, number(published.table1(model, dataset, chunk_bytes, adjusted=True))
 
     by = {"parameters": "2 bytes a parameter", "files": "the size of its files"}[rows[0]["charge"]]
     caption = (
-        f"With the model added, {by}: to the bytes that were measured, and to 1 GB of data as the paper does. "
-        "Codecs and models without learnt weights have their raw rates."
+        f"With the model added, {by}, to 1 GB of data as the paper does; the rows also have what it adds to the bytes "
+        "that were measured. Codecs and models without learnt weights have their raw rates."
     )
     what = "the whole as one stream" if chunk_bytes is None else f"chunks of {chunk_bytes:,} bytes"
-    return _pivot(f"Adjusted rate (%), {what}", caption, rows, cells, ("", " at 1 GB"))
+    return _pivot(f"Adjusted rate (%), {what}", caption + _seen(rows), rows, cells)
 
 
 def _pivot(
     title: str,
     caption: str,
     rows: Sequence[Row],
-    cells: Callable[[Row | None, str, str], tuple[str, ...]],
-    ours: tuple[str, ...] = ("",),
+    cells: Callable[[Row | None, str, str], tuple[str, str]],
 ) -> Table:
     """Models down, data sets across; a column of the paper's numbers where there are any.
 
@@ -134,8 +134,7 @@ def _pivot(
     columns, body = ["model"], [[short(model)] for model in models]
     for dataset in sets:
         filled = [cells(by_place.get((model, dataset)), model, dataset) for model in models]
-        names = [dataset + suffix for suffix in ours] + ["paper"]
-        for place, name in enumerate(names):
+        for place, name in enumerate((dataset, "paper")):
             if any(row[place] for row in filled):
                 columns.append(name)
                 for line, row in zip(body, filled, strict=True):
