@@ -5,8 +5,9 @@ Run:  python scripts/bench_benchmark.py [--data FILE] [--chunks N] [--rounds N] 
 ``rates`` for gzip over chunks of 2048 bytes, results kept in a folder as the command does, against bare calls of
 ``zlib.compress(chunk, 9)`` on the same chunks, with one job and with several (a pool of as many processes, the same
 batches). All take turns in one run; medians of wall time. Workers and compiled code are warm for both. Also the time of
-the whole command, from a cold start, and of a second run that finds its results. Prints a table and one last line of
-JSON.
+the whole command, from a cold start, and of a second run that finds its results. On a busy machine jobs gain little, so
+their CPU times are compared too: what one job takes, against a share of what all processes take together. Prints a
+table and one last line of JSON.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import psutil
 from rich.console import Console
 from rich.table import Table
 
@@ -58,6 +60,12 @@ def seconds(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
+
+
+def cpu_of_all() -> float:
+    """CPU seconds of this process and its workers so far."""
+    this = psutil.Process()
+    return sum(sum(process.cpu_times()[:2]) for process in (this, *this.children(recursive=True)))
 
 
 def command(path: Path, count: int, folder: Path) -> float:
@@ -94,7 +102,7 @@ def main() -> None:
         work = measured(dataset, folder)
         pool = ProcessPoolExecutor(arguments.jobs)
         list(pool.map(bare, batches))
-        names = ("bare", "rates", "bare_cpu", "rates_cpu", "bare_jobs", "rates_jobs")
+        names = ("bare", "rates", "bare_cpu", "rates_cpu", "bare_jobs", "rates_jobs", "rates_jobs_cpu")
         times: dict[str, list[float]] = {name: [] for name in names}
         with compgen.jobs(arguments.jobs):
             work()
@@ -107,7 +115,9 @@ def main() -> None:
             times["rates_cpu"].append(time.process_time() - between)
             times["bare_jobs"].append(seconds(lambda: sum(pool.map(bare, batches))))
             with compgen.jobs(arguments.jobs):
+                before = cpu_of_all()
                 times["rates_jobs"].append(seconds(work))
+                times["rates_jobs_cpu"].append(cpu_of_all() - before)
         pool.shutdown()
         cold, again = command(path, arguments.chunks, folder), command(path, arguments.chunks, folder)
     median = {name: statistics.median(values) for name, values in times.items()}
@@ -124,6 +134,7 @@ def report(arguments: argparse.Namespace, median: dict[str, float], cold: float,
         "overhead_cpu": round(median["rates_cpu"] / median["bare_cpu"], 3),
         "overhead_jobs": round(median["rates_jobs"] / median["bare_jobs"], 3),
         "speedup_of_jobs": round(median["rates"] / median["rates_jobs"], 3),
+        "speedup_of_jobs_by_cpu": round(arguments.jobs * median["rates_cpu"] / median["rates_jobs_cpu"], 3),
         "bare_speedup_of_jobs": round(median["bare"] / median["bare_jobs"], 3),
         "command_seconds": round(cold, 3),
         "command_again_seconds": round(again, 3),
@@ -136,6 +147,7 @@ def report(arguments: argparse.Namespace, median: dict[str, float], cold: float,
         table.add_row(name, f"{one:.3f} s", f"{more:.3f} s", f"{one / more:.2f}x")
     table.add_row("ratio", f"{result['overhead']:.2f}", f"{result['overhead_jobs']:.2f}")
     table.add_row("ratio of CPU times", f"{result['overhead_cpu']:.2f}")
+    table.add_row("gain on idle cores, from CPU times", "", "", f"{result['speedup_of_jobs_by_cpu']:.2f}x")
     table.add_row("the command, cold", f"{cold:.2f} s")
     table.add_row("the command again", f"{again:.2f} s")
     Console().print(table)

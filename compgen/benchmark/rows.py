@@ -111,7 +111,4 @@ def batches(chunks: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
 
 def digest(parts: Iterable[bytes]) -> str:
     """SHA-256 of bytes that follow each other."""
-    whole = hashlib.sha256()
-    for part in parts:
-        whole.update(part)
-    return whole.hexdigest()
+    return hashlib.sha256(b"".join(parts)).hexdigest()
