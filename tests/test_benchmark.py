@@ -244,6 +244,20 @@ def test_models_that_are_not_there_are_failed_rows_and_nonsense_is_an_error(text
         rates(str(text), ["gzip"], charge="nothing")
 
 
+def test_a_failure_leaves_the_workers_to_the_others(text: Path) -> None:
+    with parallel.jobs(2, "threading"):
+        rows = in_context(str(text), [_Failing(math.nan), "gzip"], positions=[2048], limit_chunks=20)
+    assert [row["status"] for row in rows] == ["failed", "ok"]
+
+
+def test_sets_of_one_name_and_models_given_twice_are_told_apart(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.txt").write_bytes(synthetic_text(4096, seed=ord(folder)))
+    rows = rates([str(tmp_path / "a" / "x.txt"), str(tmp_path / "b" / "x.txt")], ["gzip", "gzip"], whole="none")
+    assert len({row["dataset"] for row in rows}) == len({row["data_sha256"] for row in rows}) == len(rows) == 2
+
+
 # --- results that are kept -------------------------------------------------------------------------------------------
 
 

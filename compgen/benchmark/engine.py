@@ -106,6 +106,17 @@ class Run:
                 yield ready.pop(0)
         yield from ready
 
+    def values(self, pieces: Iterable[Piece]) -> list[Any]:
+        """The values of the pieces of one cell, in order of their indices.
+
+        Raises :class:`~compgen.errors.CompgenError`, once nothing of it runs any more, if any has failed.
+        """
+        outcomes = sorted(self.outcomes(pieces), key=lambda outcome: outcome.piece.index)
+        for outcome in outcomes:
+            if outcome.error is not None:
+                raise CompgenError(outcome.error)
+        return [outcome.value for outcome in outcomes]
+
     def _kept(self, piece: Piece, result: tuple[Any, str | None, float]) -> Outcome:
         value, error, seconds = result
         self.computed += 1

@@ -164,13 +164,9 @@ def _continued(row: Row, dataset: Dataset, excerpt: Excerpt, spec: Any, decoding
     fitted = fit_predictor(registry.predictor(spec), **excerpt.geometry)
     codec = fitted.compressor if isinstance(fitted, CompressorPredictor) else as_compressor(fitted)
     found = Subject(row["model"], codec)
-    values: dict[int, Any] = {}
-    for outcome in run.outcomes(_pieces(row, excerpt, found, decoding)):
-        if outcome.error is not None:
-            raise CompgenError(outcome.error)
-        values[outcome.piece.index] = outcome.value
-    sampled = b"".join(base64.b64decode(values[index]["sampled_base64"]) for index in sorted(values))
-    bits = math.fsum(value["truth_bits"] for value in values.values())
+    values = run.values(_pieces(row, excerpt, found, decoding))
+    sampled = b"".join(base64.b64decode(value["sampled_base64"]) for value in values)
+    bits = math.fsum(value["truth_bits"] for value in values)
     return {
         **about_subject(found),
         **about_training(found, dataset),

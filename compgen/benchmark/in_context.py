@@ -103,12 +103,8 @@ def _seconds_a_byte(found: Subject) -> float:
 
 def _rows(row: Row, dataset: Dataset, found: Subject, places: tuple[int, ...], run: Run) -> Iterator[Row]:
     row = {**row, **about_data(dataset), **about_subject(found), **about_training(found, dataset)}
-    bits: dict[int, list[list[float]]] = {}
-    for outcome in run.outcomes(_pieces(row["model"], dataset, found, places)):
-        if outcome.error is not None:
-            raise CompgenError(outcome.error)
-        bits[outcome.piece.index] = outcome.value
-    table = [prefixes for index in sorted(bits) for prefixes in bits[index]]
+    parts = run.values(_pieces(row["model"], dataset, found, places))
+    table = [prefixes for part in parts for prefixes in part]
     for place, position in enumerate(places):
         before = (place and places[place - 1]) or 0
         rates = [100 * prefixes[place] / (8 * position) for prefixes in table]

@@ -97,7 +97,7 @@ def rates(
         raise UsageError(f"whole must be one of {', '.join(WHOLE)}, not {whole!r}")
     if not (chunked or whole != "none"):
         raise UsageError("neither chunks nor whole streams are to be measured; ask for one of them")
-    run, specs = run or Run(), list(models)
+    run, specs = run or Run(), list({str(getattr(model, "spec", model)): model for model in models}.values())
     sets, rows = opened(datasets, **settings), list[Row]()
     tables = [_cells(dataset, specs, chunked, whole) for dataset in sets]
     for cells in tables:

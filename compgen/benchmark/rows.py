@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,12 @@ def opened(sets: str | Dataset | Iterable[str | Dataset], **settings: Any) -> li
     made = [datasets.load(one, **settings) if isinstance(one, str) else one for one in several]
     if not made:
         raise UsageError("there is nothing to measure on; name a data set, a file or a folder")
-    return made
+    names = [dataset.name for dataset in made]
+    # Folders of one name are told apart by their paths.
+    return [
+        replace(dataset, name=dataset.spec) if names.count(dataset.name) > 1 and dataset.spec else dataset
+        for dataset in made
+    ]
 
 
 def about_data(dataset: Dataset) -> Row:

@@ -71,12 +71,14 @@ def scaling(
         raise UsageError("scaling needs at least one chunk and one size of a data set, of a byte or more")
     run, rows = run or Run(), list[Row]()
     settings.pop("limit_chunks", None)
-    work = [
-        (dataset, size, spec)
-        for dataset in opened(datasets, **settings)
-        for spec in (shipped_models() if models is None else list(models))
-        for size in sorted(sizes_bytes)
-    ]
+    specs = shipped_models() if models is None else list(models)
+    work = []
+    for whole in opened(datasets, **settings):
+        beginnings = [
+            (replace(whole, limit_bytes=min(size, whole.limit_bytes or size)), size)
+            for size in sorted(set(sizes_bytes))
+        ]
+        work += [(beginning, size, spec) for spec in specs for beginning, size in beginnings]
     for dataset, *_ in work:
         run.expect(chunks * dataset.chunk_bytes * _GUESS)
     for dataset, size, spec in work:
@@ -98,22 +100,17 @@ _GUESS = 3e-4
 
 
 def _numbers(dataset: Dataset, size: int, found: Subject, chunks: int, charge: str, run: Run) -> Row:
-    limited = replace(dataset, limit_bytes=min(size, dataset.limit_bytes or size))
-    values: dict[int, list[float]] = {}
-    for outcome in run.outcomes(_pieces(limited, found, chunks)):
-        if outcome.error is not None:
-            raise CompgenError(outcome.error)
-        values[outcome.piece.index] = outcome.value["lengths_bits"]
-    lengths = [bits for index in sorted(values) for bits in values[index]]
+    values = run.values(_pieces(dataset, found, chunks))
+    lengths = [bits for value in values for bits in value["lengths_bits"]]
     measured, added = len(lengths) * dataset.chunk_bytes, model_bytes(found, charge)
     raw, error = math.fsum(lengths) / 8 / measured, standard_error(lengths)
     return {
-        "data_sha256": limited.sha256,
+        "data_sha256": dataset.sha256,
         **about_subject(found),
         **about_training(found, dataset),
         "chunks": len(lengths),
         "measured_bytes": measured,
-        "extrapolated": limited.size_bytes < size - dataset.chunk_bytes,
+        "extrapolated": dataset.size_bytes < size - dataset.chunk_bytes,
         "model_bytes": added,
         "charge": charge,
         "rate_percent": rounded(100 * raw),

@@ -78,13 +78,9 @@ def _numbers(dataset: Dataset, found: Subject, run: Run) -> Row:
     model = found.predictor
     if not isinstance(model, Transformer):
         raise UsageError(f"tokenizers compares transformers of compgen, not {found.spec}")
-    values: dict[int, Any] = {}
-    for outcome in run.outcomes(_pieces(dataset, found)):
-        if outcome.error is not None:
-            raise CompgenError(outcome.error)
-        values[outcome.piece.index] = outcome.value
-    lengths = [bits for index in sorted(values) for bits in values[index]["lengths_bits"]]
-    symbols = sum(count for value in values.values() for count in value["symbols"])
+    values = run.values(_pieces(dataset, found))
+    lengths = [bits for value in values for bits in value["lengths_bits"]]
+    symbols = sum(count for value in values for count in value["symbols"])
     measured, bits, error = len(lengths) * dataset.chunk_bytes, math.fsum(lengths), standard_error(lengths)
     return {
         **about_data(dataset),
