@@ -225,7 +225,9 @@ def _in_context(rows: Sequence[Row]) -> Iterator[Figure]:
             ticks = [n for n in (1, 4, 16, 64, 256, 1024, 4096, 16384) if min(ends) <= n <= max(ends)]
             axes.set_xticks(ticks, [f"{n:,}" for n in ticks])
             axes.minorticks_off()
-            axes.set_ylim(0, min(140, 1.05 * max(row["rate_percent"] for row in some)))
+            # Short beginnings cost much more than all, which is not what the figure is about; where a line ends, is.
+            last = max(row["rate_percent"] for row in some if row["position_bytes"] == max(ends))
+            axes.set_ylim(0, min(max(140, 1.15 * last), 1.05 * max(row["rate_percent"] for row in some)))
             axes.set_xlabel("bytes of the sequence")
             axes.set_ylabel("rate so far (%)")
             _legend(axes)
