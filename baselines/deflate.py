@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -20,6 +21,7 @@ import numpy.typing as npt
 from baselines import _deflate_blocks as blocks
 from baselines import _deflate_parse as parse
 from baselines._deflate_lengths import continuation_bits
+from baselines._deflate_lengths import stream_bits as stream_bits_of_each
 from compgen.errors import CorruptDataError, UsageError
 from compgen.interfaces import Compressor, ContinuationLengths, FloatArray
 
@@ -211,9 +213,20 @@ def bits_of(data: bytes, settings: DeflateSettings) -> int:
 
 
 def _kernel_bits(data: bytes, settings: DeflateSettings) -> int:
-    if not data:
-        return _EMPTY_STREAM_BITS
-    return int(DeflateContinuations(data[:-1], settings).length_with(data[-1]))
+    return int(_each_kernel_bits([data], settings)[0])
+
+
+def _each_kernel_bits(strings: Sequence[bytes], settings: DeflateSettings) -> FloatArray:
+    """Of each string, float64 ``(len(strings),)``."""
+    bits = np.full(len(strings), float(_EMPTY_STREAM_BITS))
+    some = np.array([len(string) > 0 for string in strings], bool)
+    if some.any():
+        lengths = np.array([len(string) for string in strings], np.int64)[some]
+        starts = np.concatenate([[0], np.cumsum(lengths)])
+        found = np.empty(len(lengths))
+        stream_bits_of_each(np.frombuffer(b"".join(strings), np.uint8), starts, settings.as_array(), found)
+        bits[some] = found
+    return bits
 
 
 def _zlib_bits(data: bytes, settings: DeflateSettings) -> int:
@@ -275,6 +288,14 @@ class DeflateCodec(Compressor):
         """See :meth:`Compressor.code_length`."""
         bits = bits_of(data, self.settings)
         return float((bits + 7) // 8 * 8 if self.whole_bytes else bits)
+
+    def code_lengths(self, blocks: Sequence[bytes]) -> list[float]:
+        """See :meth:`Compressor.code_lengths`; all in one call of compiled code."""
+        settings = self.settings
+        if not (settings.has_kernel and matches_platform(settings)):
+            return super().code_lengths(blocks)
+        bits = _each_kernel_bits(blocks, settings)
+        return list(map(float, np.ceil(bits / 8) * 8 if self.whole_bytes else bits))
 
     def continuations(self, context: bytes) -> ContinuationLengths:
         """See :meth:`Compressor.continuations`; a step costs the same whatever the length of the context."""

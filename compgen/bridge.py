@@ -148,6 +148,10 @@ class PredictorCompressor(Compressor):
         """See :meth:`Compressor.code_length`."""
         return float(numerics.ordered_sum(self.predictor.code_lengths([data])[0])[0]) if data else 0.0
 
+    def code_lengths(self, blocks: Sequence[bytes]) -> list[float]:
+        """See :meth:`Compressor.code_lengths`; all blocks as streams of one batch."""
+        return self.predictor.block_lengths(blocks)
+
     def continuations(self, context: bytes) -> ContinuationLengths:
         """See :meth:`Compressor.continuations`: what the context costs, and each byte after it."""
         return _PredictorContinuations(self.predictor.session([context]), self.code_length(context))

@@ -15,6 +15,8 @@ from typing import Any, BinaryIO
 
 from compgen.errors import BadInputError, UsageError
 
+#: So many bytes of a file are enough to tell its modality.
+MAGIC_BYTES = 64
 #: The first bytes of the image and audio files that Pillow and soundfile read, as far as they cannot be text.
 _MAGIC = {
     "image": re.compile(

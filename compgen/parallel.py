@@ -18,10 +18,11 @@ from __future__ import annotations
 import logging
 import signal
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
+from itertools import islice
 from multiprocessing import resource_tracker
 from typing import Any, TypeVar
 
@@ -29,6 +30,10 @@ from compgen.errors import CompgenError, MissingExtraError, UsageError
 
 T = TypeVar("T")
 Arguments = Sequence[tuple[Any, ...]]
+#: By which libraries for matrices are told, before they are loaded, how many threads to take.
+_THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+#: Calls of a stream that are on their way at once, for each job: enough that no worker waits for the next.
+_AHEAD = 3
 
 
 class _Workers(ABC):
@@ -39,6 +44,13 @@ class _Workers(ABC):
     @abstractmethod
     def results(self, function: Callable[..., T], arguments: Arguments) -> Iterator[T]:
         """The results of the calls, in order, each as soon as it is there."""
+
+    def stream(self, function: Callable[..., T], arguments: Iterable[tuple[Any, ...]]) -> Iterator[tuple[int, T]]:
+        """See :func:`stream`: here some calls at a time."""
+        left, first = iter(arguments), 0
+        while some := list(islice(left, _AHEAD * self.n_jobs)):
+            yield from enumerate(self.results(function, some), first)
+            first += len(some)
 
 
 #: The pool in force. A context variable, so that the threads of a pool do not see it and start workers of workers.
@@ -95,6 +107,17 @@ def run(
     return results
 
 
+def stream(function: Callable[..., T], arguments: Iterable[tuple[Any, ...]]) -> Iterator[tuple[int, T]]:
+    """``(i, function(*a))`` for the i-th ``a`` on the workers, in the order in which they are done.
+
+    Arguments are taken as workers need them, so that they need not fit into memory together.
+    """
+    workers = _workers.get()
+    if workers is None or workers.n_jobs == 1:
+        return ((index, function(*a)) for index, a in enumerate(arguments))
+    return workers.stream(function, arguments)
+
+
 def _call(function: Callable[..., T], arguments: tuple[Any, ...]) -> T:
     """What a worker runs: one call, with no workers of its own."""
     token = _workers.set(None)
@@ -123,6 +146,24 @@ class _PoolWorkers(_Workers):
             raise
         finally:
             for future in futures:
+                future.cancel()
+
+    def stream(self, function: Callable[..., T], arguments: Iterable[tuple[Any, ...]]) -> Iterator[tuple[int, T]]:
+        executor, left = self._executor(), enumerate(arguments)
+        running: dict[Future[T], int] = {}
+        try:
+            while True:
+                for index, a in islice(left, _AHEAD * self.n_jobs - len(running)):
+                    running[executor.submit(_call, function, a)] = index
+                if not running:
+                    return
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    yield running.pop(future), future.result()
+        except (KeyboardInterrupt, GeneratorExit):
+            self._abandon(executor)
+            raise
+        finally:
+            for future in running:
                 future.cancel()
 
 
@@ -174,7 +215,11 @@ def _loky_pool(n_jobs: int) -> Executor:
     """The pool that joblib itself uses for this many jobs; made on first use, kept for the next ``jobs`` block."""
     from joblib.externals.loky import get_reusable_executor
 
-    executor: Executor = get_reusable_executor(max_workers=n_jobs, timeout=300, initializer=_ignore_interrupts)
+    # As many threads as there are cores in all: workers whose matrix products each take every core wait for each other.
+    threads = dict.fromkeys(_THREAD_SETTINGS, str(max(1, _cores() // n_jobs)))
+    executor: Executor = get_reusable_executor(
+        max_workers=n_jobs, timeout=300, initializer=_ignore_interrupts, env=threads
+    )
     return executor
 
 

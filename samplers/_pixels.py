@@ -1,45 +1,18 @@
-"""Images as arrays of gray pixels, and back: decoding whatever Pillow reads, and drawing the comparison picture."""
+"""Gray pixels as pictures: scaling, and drawing the comparison picture."""
 
 from __future__ import annotations
 
 import io
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
-from compgen.errors import BadInputError
-
-Pixels = npt.NDArray[np.uint8]
+from compgen.datasets.images import Pixels
 
 #: The comparison picture, in gray levels and pixels.
 _PAPER, _GIVEN, _SAMPLED = (255, 255, 255), (190, 190, 190), (217, 95, 2)
 _GAP, _STRIP, _SPACE, _MIN_SIDE = 16, 4, 4, 256
-
-
-def read_gray(source: bytes) -> Pixels:
-    """Decode an image file to uint8 ``(height, width)``: the mean of red, green and blue, rounded down.
-
-    The first frame of an animation, turned upright (EXIF), transparent parts over white, 16-bit samples cut to their
-    top 8 bits. Raises :class:`~compgen.errors.BadInputError` for what Pillow cannot read.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # oddities of metadata are of no interest here ...
-            warnings.simplefilter("error", Image.DecompressionBombWarning)  # ... but this one is
-            with Image.open(io.BytesIO(source)) as image:
-                image.load()
-                return _gray(ImageOps.exif_transpose(image))
-    except UnidentifiedImageError:
-        raise BadInputError("the input is not an image that Pillow can read; convert it to PNG or JPEG") from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise BadInputError(
-            f"the image has more than {Image.MAX_IMAGE_PIXELS:,} pixels once decoded; scale it down first"
-        ) from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:  # what Pillow's decoders raise on damaged files
-        raise BadInputError(f"the image is damaged ({error}); open and save it again in another program") from None
 
 
 def resize(pixels: Pixels, width: int) -> Pixels:
@@ -88,21 +61,3 @@ def _panel(pixels: Pixels, boundary: int | None, scale: int, by_columns: bool) -
         strip[:, : boundary * scale] = _GIVEN
         strip[:, boundary * scale :] = _SAMPLED
     return panel
-
-
-def _gray(image: Image.Image) -> Pixels:
-    if image.mode in ("1", "L"):
-        return np.asarray(image.convert("L"))
-    if image.mode.startswith("I"):  # 16 bits, or 32 that hold 16
-        wide = np.asarray(image).astype(np.int64)
-        return np.clip(wide >> 8 if wide.max() > 255 or image.mode != "I" else wide, 0, 255).astype(np.uint8)
-    if image.mode == "F":
-        real = np.nan_to_num(np.asarray(image).astype(np.float64))
-        return np.clip(real * (255.0 if real.max() <= 1.0 else 1.0), 0.0, 255.0).astype(np.uint8)
-    if image.has_transparency_data:
-        over = Image.new("RGBA", image.size, "white")
-        over.alpha_composite(image.convert("RGBA"))
-        image = over
-    channels = np.asarray(image.convert("RGB")).astype(np.uint16)
-    gray: Pixels = (channels.sum(axis=-1) // 3).astype(np.uint8)
-    return gray

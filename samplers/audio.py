@@ -7,16 +7,14 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
-import numpy.typing as npt
 import soundfile
 
+from compgen.datasets.recordings import Pcm, read_mono
 from compgen.errors import BadInputError, UsageError
+from compgen.fitting import fit_predictor
 from compgen.interfaces import Decoding, Predictor, Progress, Rendering, Sampler
 from compgen.sampling import check_samples, continue_streams
-from samplers._fit import fit
 from samplers._spectrogram import spectrogram
-
-Pcm = npt.NDArray[np.int16]
 
 #: The paper continues 1024 bytes (8-bit samples, 16 kHz: 64 ms) by 1024.
 PAPER_CONTEXT = 1024
@@ -74,7 +72,7 @@ class AudioSampler(Sampler):
         pcm, samplerate = read_mono(source)
         pcm, context = self._cut(pcm)
         given = _to_bytes(pcm[:context], self.bits)
-        fitted = fit(predictor, bits=self.bits, byteorder="big", samplerate=samplerate)
+        fitted = fit_predictor(predictor, bits=self.bits, byteorder="big", samplerate=samplerate)
         length_bytes = self.length * self.bits // 8
         streams = continue_streams(fitted, [given] * samples, length_bytes, decoding, progress)
         return [self._render(pcm, given, stream.astype(np.uint8).tobytes(), samplerate) for stream in streams]
@@ -101,28 +99,6 @@ class AudioSampler(Sampler):
         picture = spectrogram(before / 32768.0, after / 32768.0, samplerate, boundary)
         extras = {} if picture is None else {".spectrogram.png": picture}
         return Rendering(file.getvalue(), f".{self.format}", sampled, extras)
-
-
-def read_mono(source: bytes) -> tuple[Pcm, int]:
-    """Decode a mono audio file that soundfile reads: int16 ``(samples,)`` and the sample rate in Hz.
-
-    Wider samples keep their top 16 bits; floats are scaled by 2**15. Raises :class:`~compgen.errors.BadInputError`.
-    """
-    try:
-        with soundfile.SoundFile(io.BytesIO(source)) as file:
-            if file.channels != 1:
-                raise BadInputError(
-                    f"the recording has {file.channels} channels and only mono is sampled; mix it down first, "
-                    "for example with  ffmpeg -i IN -ac 1 OUT.wav"
-                )
-            if file.subtype in ("FLOAT", "DOUBLE"):  # which libsndfile would round to -1, 0 and 1
-                real = np.nan_to_num(file.read(dtype="float64"))
-                pcm = np.clip(np.floor(real * 32768.0 + 0.5), -32768, 32767).astype(np.int16)
-            else:
-                pcm = file.read(dtype="int16")
-            return pcm, int(file.samplerate)
-    except (soundfile.LibsndfileError, RuntimeError, TypeError):
-        raise BadInputError("the input is not audio that libsndfile can read; convert it to WAV or FLAC") from None
 
 
 def _to_bytes(pcm: Pcm, bits: int) -> bytes:

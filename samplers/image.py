@@ -7,11 +7,12 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from compgen.datasets.images import Pixels, read_gray
 from compgen.errors import BadInputError, UsageError
+from compgen.fitting import fit_predictor
 from compgen.interfaces import Decoding, Predictor, Progress, Rendering, Sampler
 from compgen.sampling import check_samples, continue_streams
-from samplers._fit import fit
-from samplers._pixels import Pixels, comparison, read_gray, resize
+from samplers._pixels import comparison, resize
 
 #: Pixels a row of the picture in the paper; wider images are scaled down to it unless ``width`` says otherwise.
 PAPER_WIDTH = 500
@@ -76,7 +77,9 @@ class ImageSampler(Sampler):
                 for row in range(height)
             ]
             length = columns - given[1]
-        streams = continue_streams(fit(predictor, width=columns), contexts * samples, length, decoding, progress)
+        streams = continue_streams(
+            fit_predictor(predictor, width=columns), contexts * samples, length, decoding, progress
+        )
         shape = (samples, height - given[0] % height, columns - given[1] % columns)
         drawn = np.stack(streams).astype(np.uint8).reshape(shape)
         filled = [_filled(original, part) for part in drawn]

@@ -18,13 +18,14 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = (
     *("README.md", "docs/compressing.md", "docs/sampling.md", "docs/transformer.md", "docs/plugins.md"),
-    *("docs/parallel.md", "docs/evaluating.md"),
+    *("docs/parallel.md", "docs/evaluating.md", "docs/datasets.md", "docs/benchmark.md"),
 )
 _BLOCK = re.compile(r"^(?P<skip><!-- not run: .+ -->\n)?```(?P<kind>\w+)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 #: Wall-clock times, which differ from run to run: the last column of a table of scores.
@@ -81,6 +82,17 @@ def run_console(body: str, folder: Path) -> str:
     return "".join(written)
 
 
+@contextmanager
+def working_in(folder: Path) -> Iterator[None]:
+    """Python blocks find the files of the examples, as commands do."""
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
 def updated(page: str, folder: Path) -> str:
     """A page with the output of its commands as it is now. A Python block that fails raises."""
     namespace: dict[str, object] = {"__name__": "__main__"}
@@ -89,7 +101,8 @@ def updated(page: str, folder: Path) -> str:
         if block["kind"] == "console":
             changes.append((block.span("body"), run_console(block["body"], folder)))
         elif block["kind"] == "python":
-            exec(compile(block["body"], "<documentation>", "exec"), namespace)
+            with working_in(folder):
+                exec(compile(block["body"], "<documentation>", "exec"), namespace)
     for (start, end), text in reversed(changes):
         page = page[:start] + text + page[end:]
     return page
@@ -102,11 +115,25 @@ def command_reference() -> str:
     from compgen.cli import COMMANDS, cli
 
     parts = ["# Commands\n\nThe help texts of the program, for reading and searching.\n"]
-    for name in ("", *COMMANDS):
+    for name in ("", *_with_subcommands(COMMANDS)):
         arguments = [*name.split(), "--help"]
         text = CliRunner().invoke(cli, arguments, prog_name="cgen", terminal_width=80, catch_exceptions=False).output
         parts.append(f"## cgen {name}".rstrip() + f"\n\n```text\n{text.rstrip()}\n```\n")
     return "\n".join(parts) + _COMMAND_NOTES
+
+
+def _with_subcommands(names: Iterable[str]) -> Iterator[str]:
+    """Each command, and after a group those in it."""
+    import click
+
+    from compgen.cli import cli
+
+    context = click.Context(cli)
+    for name in names:
+        yield name
+        command = cli.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from (f"{name} {inner}" for inner in command.list_commands(context))
 
 
 def codec_reference() -> str:
@@ -163,7 +190,7 @@ need. A function in `~/.bashrc` gives both what is theirs:
 ```text
 compgen() {
     case "$1" in
-        sample|predict|compress|decompress|inspect|test|train|evaluate|correlate|list|--*) env compgen "$@" ;;
+        sample|predict|compress|decompress|inspect|test|train|evaluate|correlate|bench|list|--*) env compgen "$@" ;;
         *) builtin compgen "$@" ;;
     esac
 }

@@ -15,6 +15,7 @@ from numba import njit
 from baselines import _deflate_blocks as blocks
 from baselines import deflate
 from baselines.deflate import CopyContinuations, DeflateContinuations, DeflateSettings
+from baselines.gzip import Gzip
 
 
 def _text(rng: random.Random, length: int) -> bytes:
@@ -239,3 +240,25 @@ def test_symbol_tables_follow_rfc_1951() -> None:
     distances = (1, 4, 5, 6, 7, 192, 193, 256, 257, 384, 385, 24576, 24577, 32768)
     codes = [0, 3, 4, 4, 5, 14, 15, 15, 16, 16, 17, 28, 29, 29]
     assert [int(_distance_symbol(d)) for d in distances] == codes
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        *(DeflateSettings(), DeflateSettings(level=1), DeflateSettings(6, window_bits=9, memory_level=1)),
+        *(DeflateSettings(strategy="filtered"), DeflateSettings(strategy="huffman"), DeflateSettings(level=0)),
+    ],
+    ids=str,
+)
+def test_many_strings_in_one_call_cost_what_each_costs_alone(parameters: DeflateSettings) -> None:
+    """Tables that are used again, by strings of other lengths, leave no trace; zlib is the judge."""
+    rng = random.Random(5)
+    strings = [kind(rng, length) for kind in KINDS.values() for length in (1, 2, 3, 700, 40, 5000)]
+    strings[7:7] = [b"", b"a"]
+    rng.shuffle(strings)
+    codec = Gzip(parameters.level, parameters.strategy, parameters.window_bits, parameters.memory_level)
+    expected = [zlib_bits(string, *parameters) for string in strings]
+    assert codec.code_lengths(strings) == expected == [codec.code_length(string) for string in strings]
+    whole = Gzip(parameters.level, parameters.strategy, parameters.window_bits, parameters.memory_level, True)
+    assert whole.code_lengths(strings) == [-(-bits // 8) * 8 for bits in expected]
+    assert codec.code_lengths([]) == []

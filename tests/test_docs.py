@@ -27,7 +27,7 @@ def docs() -> ModuleType:
     "name",
     [
         *("README.md", "docs/compressing.md", "docs/sampling.md", "docs/transformer.md", "docs/plugins.md"),
-        *("docs/parallel.md", "docs/evaluating.md"),
+        *("docs/parallel.md", "docs/evaluating.md", "docs/benchmark.md", "docs/datasets.md"),
     ],
 )
 def test_examples_run_and_print_what_is_shown(

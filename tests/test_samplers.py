@@ -18,10 +18,10 @@ from PIL import Image
 
 import compgen
 from compgen.bridge import CompressorPredictor
+from compgen.datasets.images import read_gray
+from compgen.datasets.recordings import read_mono
+from compgen.fitting import fit_predictor as fit
 from compgen.interfaces import Compressor, Decoding, FloatArray, Predictor, Session, Symbols
-from samplers._fit import fit
-from samplers._pixels import read_gray
-from samplers.audio import read_mono
 
 GREEDY = Decoding(greedy=True)
 

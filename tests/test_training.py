@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
+import hashlib
 import json
 import lzma
 import sys
-import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,11 @@ from click.testing import CliRunner
 
 import compgen
 from compgen.cli import cli
-from compgen.datasets import default_context
+from compgen.datasets import default_context, download, wikipedia
 from compgen.errors import BadInputError, UsageError
 from compgen.predictors.transformer import weights
 from compgen.predictors.transformer.config import Config
-from compgen.predictors.transformer.corpus import Corpus, Source, named, sources, split
+from compgen.predictors.transformer.corpus import Corpus, Source, sources, split
 
 torch = pytest.importorskip("torch", reason="needs the extra lm")
 
@@ -162,18 +163,26 @@ def test_batches_depend_on_seed_and_step_alone_and_follow_the_weights() -> None:
     assert {name: rows.shape for name, rows in first.held_out(100, 2).items()} == {"many": (2, 100)}
 
 
-def test_named_data_is_fetched_or_the_reason_why_not_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-
-    def offline(*_: object, **__: object) -> None:
-        raise OSError("no network")
-
-    monkeypatch.setattr(urllib.request, "urlopen", offline)
-    with pytest.raises(BadInputError, match="enwik8 cannot be fetched"):
-        named("enwik8")
-    assert list((tmp_path / "compgen").iterdir()) == []
-    (tmp_path / "compgen" / "enwik8").write_bytes(b"x" * 200)
-    assert len(sources(["enwik8"], 0.5)[0].training) == 100
+def test_named_data_is_all_of_it_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("COMPGEN_DATA", str(tmp_path / "data"))
+    monkeypatch.chdir(tmp_path)
+    content = TEXT * 10
+    known = {"size_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest(), "url": "http://127.0.0.1:1/"}
+    monkeypatch.setitem(wikipedia.KNOWN, "enwik8", dataclasses.replace(wikipedia.KNOWN["enwik8"], **known))
+    monkeypatch.setattr(wikipedia, "SAMPLE_BYTES", 1000)
+    monkeypatch.setattr(wikipedia, "SAMPLE_SHA256", hashlib.sha256(content[:1000]).hexdigest())
+    monkeypatch.setattr(download, "_PAUSES_SECONDS", ())
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "enwik8_0_2000").write_bytes(content[:2000])
+    with pytest.raises(BadInputError, match=r"enwik8 is not here, and http://127\.0\.0\.1:1/ cannot be fetched"):
+        sources(["enwik8"])
+    (tmp_path / "data" / "enwik8").write_bytes(content)
+    (source,) = sources(["enwik8"], 0.5)
+    assert source.name == "enwik8"
+    assert bytes(source.training) + bytes(source.held_out) == content
+    (noise,) = sources(["random:bytes=1000"], 0.1)
+    assert (noise.name, len(noise.training), len(noise.held_out)) == ("random", 900, 100)
 
 
 # --- the command -----------------------------------------------------------------------------------------------------
@@ -206,7 +215,7 @@ def test_the_command_trains_goes_on_and_draws(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["{none}"], "No such file"),
+        (["{none}"], "no such file"),
         (["{notes}", "--preset", "7k"], "unknown preset '7k'"),
         (["{notes}", "--shape", "depth=3"], "cannot read 'depth=3'"),
         (["{notes}", "--device", "abacus"], "device 'abacus' cannot be used"),

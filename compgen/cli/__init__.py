@@ -30,6 +30,7 @@ COMMANDS = {
     "train": "compgen.cli.train",
     "evaluate": "compgen.cli.evaluate",
     "correlate": "compgen.cli.correlate",
+    "bench": "compgen.cli.bench",
     "list": "compgen.cli.listing",
 }
 
@@ -65,6 +66,7 @@ def cli() -> None:
       compgen sample photo.png --compressor png --out continued.png
       compgen predict notes.txt --compressor lzma2
       compgen compress notes.txt
+      compgen bench rates notes.txt
       compgen list
     """
 

@@ -94,6 +94,14 @@ def size(text: str) -> int:
     return int(match[1]) << 10 * ("", "K", "M", "G").index((match[2] or "").upper())
 
 
+def decimal_size(text: str) -> int:
+    """A number of bytes in powers of ten, as sizes of data sets are given: 1000000, 1MB, 1GB."""
+    match = re.fullmatch(r"(\d{1,18})(?:([KMG])B?)?", text.strip(), re.IGNORECASE)
+    if match is None or not int(match[1]):
+        raise click.BadParameter(f"{text!r} is not a size; give bytes, or as in 500KB, 10MB or 1GB")
+    return int(match[1]) * int(1000 ** ("", "K", "M", "G").index((match[2] or "").upper()))
+
+
 def loudness(function: F) -> F:
     """``--verbose`` and ``--quiet``."""
     function = click.option("-q", "--quiet", is_flag=True, help="No progress bar and no summary on a terminal.")(

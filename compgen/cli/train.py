@@ -34,7 +34,7 @@ from compgen.cli import options, output
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress bar and no summary.")
 def command(data: tuple[str, ...], out: Path, plot: bool, as_json: bool, quiet: bool, **settings: Any) -> None:
-    """Train a transformer on DATA: files, folders, .xz, .gz and .zst files, or enwik8 and enwik9 by name.
+    """Train a transformer on DATA: files, folders, .xz, .gz and .zst files, or data sets by name, such as enwik8.
 
     Its symbols are bytes, or with --vocabulary tokens that are learnt from DATA first.
 
@@ -56,7 +56,7 @@ def command(data: tuple[str, ...], out: Path, plot: bool, as_json: bool, quiet: 
         raise MissingExtraError("compgen train", "lm") from None
     from compgen.predictors.transformer import runs
 
-    trainer = _trainer(data, settings)
+    trainer = _trainer(data, settings, quiet)
     with output.progress(f"training {settings['preset']}", quiet=quiet) as progress:
         tell = None if progress is None else (lambda status: progress(status.step, status.steps))
         status = runs.run(trainer, out, card={"data": list(data)}, tell=tell)
@@ -82,7 +82,7 @@ def command(data: tuple[str, ...], out: Path, plot: bool, as_json: bool, quiet: 
         output.show(table, f"{trainer.network.config.parameters:,} parameters, {status.step:,} steps: {written[0]}")
 
 
-def _trainer(data: tuple[str, ...], settings: dict[str, Any]) -> Any:
+def _trainer(data: tuple[str, ...], settings: dict[str, Any], quiet: bool) -> Any:
     import torch
 
     from compgen.predictors.transformer.bpe_training import learn
@@ -102,7 +102,9 @@ def _trainer(data: tuple[str, ...], settings: dict[str, Any]) -> Any:
     )
     device = settings["device"] or ("cuda" if torch.cuda.is_available() else "cpu")
     config = preset(settings["preset"], settings["shape"])
-    files, pairs = sources(data, settings["held_out"]), None
+    with output.progress("fetching data", of_bytes=True, quiet=quiet) as progress:
+        files = sources(data, settings["held_out"], progress)
+    pairs = None
     if settings["vocabulary"] is not None:
         pairs = learn((source.training for source in files), settings["vocabulary"])
         files, config = tokenised(files, pairs), dataclasses.replace(config, vocabulary=len(pairs))

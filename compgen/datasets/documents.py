@@ -21,16 +21,15 @@ from pathlib import Path
 from typing import Any
 
 from compgen.datasets.reading import PACKED, open_file
-from compgen.errors import BadInputError, MissingExtraError
+from compgen.datasets.tables import TABLES, batches
+from compgen.errors import BadInputError
 from compgen.files import reason
 
 #: Fields that may hold the text, in order of preference.
 TEXT_FIELDS = ("text", "content")
 #: A plain file longer than this comes in parts of at most so many bytes, cut after a line end where there is one.
 PART_BYTES = 1 << 26
-_LINES, _TABLES = (".jsonl", ".ndjson", ".json"), (".parquet", ".arrow")
-#: Rows that are read from a table at once.
-_ROWS = 256
+_LINES = (".jsonl", ".ndjson", ".json")
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ def documents(
 def _stem(path: Path) -> str:
     """A name without its suffixes for formats and packing: ``a.b.jsonl.xz`` is ``a.b``."""
     name = path.name
-    for suffixes in (PACKED, (*_LINES, *_TABLES, ".txt")):
+    for suffixes in (PACKED, (*_LINES, *TABLES, ".txt")):
         for suffix in suffixes:
             if name.lower().endswith(suffix) and len(name) > len(suffix):
                 name = name[: -len(suffix)]
@@ -135,7 +134,7 @@ class _Reader:
         kind = suffixes[-1] if suffixes else ""
         if kind in _LINES:
             yield from self._lines(path, domain)
-        elif kind in _TABLES and path.suffix.lower() == kind:
+        elif kind in TABLES and path.suffix.lower() == kind:
             yield from self._table(path, domain)
         else:
             yield from _parts(path, domain)
@@ -155,7 +154,7 @@ class _Reader:
 
     def _table(self, path: Path, domain: str) -> Iterator[Document]:
         number = 0
-        for rows in _batches(path, self._wanted):
+        for rows in batches(path, self._wanted):
             for row in rows:
                 number += 1
                 yield self._row(row, f"{path}:{number}", domain)
@@ -243,29 +242,3 @@ def _listed(path: Path, key: str) -> list[Any]:
     if not isinstance(found, list):
         raise BadInputError(f"{path}: not what save_to_disk writes: {key} is missing")
     return found
-
-
-def _batches(path: Path, wanted: Any) -> Iterator[list[dict[str, Any]]]:
-    """Some rows of an Arrow or Parquet file at a time, with the columns that ``wanted(columns, path)`` chooses."""
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError:
-        raise MissingExtraError(f"reading {path.name}", "arrow") from None
-    if not path.is_file():
-        raise BadInputError(f"{path}: no such file")
-    try:
-        if path.suffix.lower() == ".parquet":
-            with parquet.ParquetFile(path, memory_map=True) as file:
-                columns = wanted(file.schema_arrow.names, path)
-                for batch in file.iter_batches(_ROWS, columns=columns):
-                    yield batch.to_pylist()
-            return
-        with pyarrow.memory_map(str(path)) as source, pyarrow.ipc.open_stream(source) as batches:
-            columns = wanted(batches.schema.names, path)
-            for batch in batches:
-                kept = batch.select(columns)
-                for first in range(0, kept.num_rows, _ROWS):
-                    yield kept.slice(first, _ROWS).to_pylist()
-    except (pyarrow.ArrowException, OSError) as error:
-        raise BadInputError(f"{path}: not a whole {path.suffix} file ({str(error).splitlines()[0]})") from None

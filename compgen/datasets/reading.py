@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import lzma
+import os
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -41,12 +42,32 @@ def open_file(path: Path) -> BinaryIO:
 
 
 def files_below(paths: Iterable[Path]) -> Iterator[Path]:
-    """The files named, and those in the folders named, in order of their names: the same order on every machine."""
+    """The files named, and those in the folders named, in order of their names: the same order on every machine.
+
+    What is hidden in a folder, by a name that begins with a dot, is left out. Raises
+    :class:`~compgen.errors.BadInputError` for folders that cannot be read.
+    """
     for path in paths:
         if path.is_dir():
-            yield from sorted(file for file in path.rglob("*") if file.is_file())
+            yield from _walk(path, frozenset((os.path.realpath(path),)))
         else:
             yield path
+
+
+def _walk(folder: str | Path, above: frozenset[str]) -> Iterator[Path]:
+    """The files in a folder and below it, not again those in ``above``, where a link may lead."""
+    try:
+        with os.scandir(folder) as found:
+            entries = sorted((entry for entry in found if not entry.name.startswith(".")), key=lambda entry: entry.name)
+    except OSError as error:
+        raise BadInputError(f"{folder}: {reason(error)}") from None
+    for entry in entries:
+        if entry.is_dir():
+            real = os.path.realpath(entry.path)
+            if real not in above:
+                yield from _walk(entry.path, above | {real})
+        elif entry.is_file() or entry.is_symlink():  # a link that leads nowhere shall be noticed; a pipe would block
+            yield Path(entry.path)
 
 
 class _Unpacked(io.RawIOBase):

@@ -58,6 +58,16 @@ class Composite(Predictor):
         return hashlib.sha256(",".join(hashes).encode()).hexdigest() if any(hashes) else ""
 
     @property
+    def parameters(self) -> int:  # type: ignore[override]
+        """Of all parts."""
+        return sum(part.parameters for part in self.parts)
+
+    @property
+    def weights_bytes(self) -> int:  # type: ignore[override]
+        """Of all parts."""
+        return sum(part.weights_bytes for part in self.parts)
+
+    @property
     def batched(self) -> bool:  # type: ignore[override]
         """Does any part gain from streams that share a session?"""
         return any(part.batched for part in self.parts)

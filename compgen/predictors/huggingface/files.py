@@ -82,6 +82,11 @@ def _weights(folder: Path) -> list[Path]:
     return []
 
 
+def weights_bytes(folder: Path) -> int:
+    """Size of the weight files that are loaded."""
+    return sum(path.stat().st_size for path in _weights(folder) if path.suffix != ".json")
+
+
 def stamp(folder: Path) -> Stamp:
     """Names, sizes and times of all files that matter: what changes when the model does."""
     paths = {folder / "config.json", *_weights(folder)}

@@ -102,6 +102,16 @@ class HuggingFace(Predictor, BlockCoder):
         folder = files.folder_of(self.model)
         return files.digest(folder, files.stamp(folder))
 
+    @property
+    def parameters(self) -> int:  # type: ignore[override]
+        """See :attr:`Predictor.parameters`."""
+        return sum(parameter.numel() for parameter in self._load().network.parameters())
+
+    @property
+    def weights_bytes(self) -> int:  # type: ignore[override]
+        """See :attr:`Predictor.weights_bytes`."""
+        return files.weights_bytes(files.folder_of(self.model))
+
     def session(self, contexts: Sequence[Symbols]) -> Session:
         """See :meth:`Predictor.session`: the next byte, summed over the ways to write the bytes before as tokens."""
         return _covering.ByteSession.after(self._coverings(), contexts)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import urllib.request
-import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from compgen.datasets import is_named, load
 from compgen.datasets.reading import files_below, read_file
-from compgen.errors import BadInputError, UsageError
+from compgen.datasets.wikipedia import KNOWN, find
+from compgen.errors import UsageError
+from compgen.interfaces import Progress
 from compgen.predictors.transformer.bpe import BytePairs
 
-#: Data sets known by name, and where they live.
-HOMES = {name: f"https://mattmahoney.net/dc/{name}.zip" for name in ("enwik8", "enwik9")}
 Symbols = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 
@@ -38,38 +36,31 @@ def split(name: str, symbols: Symbols, weight: float | None = None, held_out: fl
     return Source(name, symbols[:cut], symbols[cut:], float(len(symbols)) if weight is None else weight)
 
 
-def sources(names: Iterable[str], held_out: float = 0.05) -> list[Source]:
-    """What names mean (files, folders, named data sets), a part of each held out, weighed by their lengths."""
+def sources(names: Iterable[str], held_out: float = 0.05, progress: Progress | None = None) -> list[Source]:
+    """What names mean (files, folders, data sets of :func:`compgen.datasets.load`), a part of each held out.
+
+    They are weighed by their lengths. ``progress`` is told of downloads.
+    """
     if not 0 <= held_out < 1:
         raise UsageError(f"the part held out must be from 0 to below 1, not {held_out}")
     found = []
     for name in names:
-        paths = [named(name)] if name in HOMES and not Path(name).exists() else list(files_below([Path(name)]))
-        found += [split(str(path), np.frombuffer(read_file(path), np.uint8), None, held_out) for path in paths]
+        if is_named(name) and not Path(name).exists():
+            contents = [_named(name, progress)]
+        else:
+            contents = [(str(path), read_file(path)) for path in files_below([Path(name)])]
+        found += [split(label, np.frombuffer(data, np.uint8), None, held_out) for label, data in contents]
     return found
 
 
-def named(name: str) -> Path:
-    """A data set of :data:`HOMES`, fetched once from where it lives to the user's cache."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "compgen"
-    path = folder / name
-    if path.exists():
-        return path
-    folder.mkdir(parents=True, exist_ok=True)
-    archive = folder / f"{name}.zip.part"
-    try:
-        with urllib.request.urlopen(HOMES[name], timeout=30) as remote, archive.open("wb") as local:
-            shutil.copyfileobj(remote, local)
-        with zipfile.ZipFile(archive) as zipped, zipped.open(name) as member, path.with_suffix(".part").open("wb") as f:
-            shutil.copyfileobj(member, f)
-    except (OSError, zipfile.BadZipFile, KeyError) as error:
-        raise BadInputError(
-            f"{name} cannot be fetched from {HOMES[name]} ({error}); fetch it and name the file"
-        ) from None
-    finally:
-        archive.unlink(missing_ok=True)
-    path.with_suffix(".part").replace(path)
-    return path
+def _named(name: str, progress: Progress | None) -> tuple[str, bytes]:
+    """The name and the bytes of a data set. Nobody means a part of Wikipedia who writes enwik8: it is the whole."""
+    if name in KNOWN:
+        folder = os.environ.get("COMPGEN_DATA")
+        whole = find(name, data_folder=Path(folder) if folder else None, prefix=False, progress=progress)
+        name = f"{name}:path={whole.path}"
+    dataset = load(name, progress=progress)
+    return dataset.name, dataset.read()
 
 
 def tokenised(sources: Iterable[Source], pairs: BytePairs) -> list[Source]:

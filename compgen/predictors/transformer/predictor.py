@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -32,6 +33,7 @@ from compgen.predictors import _covering
 from compgen.predictors._covering import ByteSession, Coverings
 from compgen.predictors.transformer import fixed, tokens, weights
 from compgen.predictors.transformer.bpe import BytePairs
+from compgen.predictors.transformer.config import PRESETS
 from compgen.predictors.transformer.engine import Engine
 from compgen.predictors.transformer.sessions import EnginePredictor, ModelEngine, piece_of
 
@@ -133,6 +135,38 @@ class Transformer(Predictor, BlockCoder):
         digests = [_load(*path).sha256 for path in self._paths()]
         return digests[0] if len(digests) == 1 else hashlib.sha256(" ".join(digests).encode()).hexdigest()
 
+    @property
+    def parameters(self) -> int:  # type: ignore[override]
+        """See :attr:`Predictor.parameters`: those of the model that codes short blocks."""
+        return self._weights(0).config.parameters
+
+    @property
+    def weights_bytes(self) -> int:  # type: ignore[override]
+        """See :attr:`Predictor.weights_bytes`."""
+        return self._path(0)[0].stat().st_size
+
+    @property
+    def card(self) -> Mapping[str, Any]:
+        """What the weights say of how they were made: data, recipe, measured rates."""
+        return self._weights(0).card
+
+    @property
+    def vocabulary(self) -> int:
+        """How many symbols the model itself is of: 256 for bytes, else tokens."""
+        return self._weights(0).config.vocabulary
+
+    @property
+    def shape(self) -> str:
+        """The preset of this width and depth, whatever the vocabulary; else width and depth."""
+        config = self._weights(0).config
+        same = (name for name, one in PRESETS.items() if dataclasses.replace(one, vocabulary=self.vocabulary) == config)
+        return next(same, f"{config.width}x{config.layers}")
+
+    def symbols(self, data: bytes) -> int:
+        """How many of the model's symbols data are coded as."""
+        pairs = self._weights(0).pairs
+        return len(data) if pairs is None else len(pairs.encode(data))
+
     def _paths(self) -> list[tuple[Path, int]]:
         """The weight files that may be used, and when each was changed, the smallest first."""
         known = shipped()
@@ -182,11 +216,24 @@ class Transformer(Predictor, BlockCoder):
             return _covering.code_lengths(coverings, streams, contexts, tell)
         return self._symbol_lengths(streams, contexts, tell)
 
+    def block_lengths(self, blocks: Sequence[bytes]) -> list[float]:
+        """See :meth:`Predictor.block_lengths`: of the tokens that blocks are coded as, if the model is of tokens."""
+        pairs = self._weights(0).pairs
+        if pairs is None:
+            return super().block_lengths(blocks)
+        tokens = [pairs.encode(block).astype(np.int64) for block in blocks]
+        longest = max(map(len, tokens), default=0)
+        # Of one length, to be read together: what follows a symbol does not change what it costs.
+        padded = [np.pad(row, (0, longest - len(row))) for row in tokens]
+        lengths = self._symbol_lengths(padded, [b""] * len(padded), lambda _: None)
+        return [math.fsum(bits[: len(row)]) for row, bits in zip(tokens, lengths, strict=True)]
+
     def _symbol_lengths(self, streams: Sequence[Symbols], contexts: Sequence[Symbols], tell: Done) -> list[FloatArray]:
+        """Of the model's own symbols."""
         lengths: list[FloatArray] = [np.empty(0)] * len(streams)
         for group in _groups(streams, contexts):
             table = np.stack([symbol_array(streams[i]) for i in group])
-            session = self.session([contexts[i] for i in group])
+            session = self._model(0).session([contexts[i] for i in group])
             piece = piece_of(self._model(0).engine, len(group))
             parts = []
             for first in range(0, table.shape[1], piece):
