@@ -105,7 +105,7 @@ class HuggingFace(Predictor, BlockCoder):
     @property
     def parameters(self) -> int:  # type: ignore[override]
         """See :attr:`Predictor.parameters`."""
-        return sum(parameter.numel() for parameter in self._load().network.parameters())
+        return sum(parameter.numel() for parameter in self.load().network.parameters())
 
     @property
     def weights_bytes(self) -> int:  # type: ignore[override]
