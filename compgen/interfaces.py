@@ -124,6 +124,14 @@ class Compressor(ABC):
     def code_length(self, data: bytes) -> float:
         """Bits that ``data`` costs, as exact as the format allows, without the container's fixed overhead."""
 
+    def pair_lengths(self, firsts: Sequence[bytes], seconds: Sequence[bytes]) -> FloatArray:
+        """Bits of each first text followed by each second one: float64 ``(len(firsts), len(seconds))``.
+
+        Invariant: ``pair_lengths([x], [y])[0, 0] == code_length(x + y)``, which is what is called for each pair unless
+        a codec can do once what many pairs have in common.
+        """
+        return np.array([[self.code_length(x + y) for y in seconds] for x in firsts]).reshape(-1, len(seconds))
+
     def continuations(self, context: bytes) -> ContinuationLengths:
         """The code lengths of the 256 continuations of ``context``; by brute force unless a codec knows better."""
         return BruteForceContinuations(self, context)
