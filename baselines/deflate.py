@@ -356,6 +356,11 @@ class DeflateCodec(Compressor):
         return DeflateSettings(self.level, self.strategy, self.window_bits, self.memory_level)
 
     @property
+    def window_bytes(self) -> int:
+        """See :attr:`Compressor.window_bytes`: the window, less what zlib keeps to look ahead."""
+        return (1 << self.window_bits) - 262
+
+    @property
     def library(self) -> str:
         """See :attr:`Compressor.library`."""
         return f"zlib {zlib.ZLIB_RUNTIME_VERSION}"

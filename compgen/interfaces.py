@@ -103,6 +103,11 @@ class Compressor(ABC):
     brute_force: ClassVar[bool] = True
 
     @property
+    def window_bytes(self) -> int | None:
+        """How far back it looks at all, in bytes; None where that is more than what is usually compared."""
+        return None
+
+    @property
     def library(self) -> str:
         """The library that does the work, with its version: code lengths, and so predictions, depend on it."""
         return "compgen's own code"
@@ -199,6 +204,14 @@ class Session(ABC):
         return np.stack(rows, axis=1) if rows else self.probabilities()[:, None][:, :0]
 
 
+class Primed(ABC):
+    """A predictor that has read a context, and scores any number of streams as if each came right after it."""
+
+    @abstractmethod
+    def code_lengths(self, streams: Sequence[Symbols]) -> list[FloatArray]:
+        """Bits of each symbol of each stream: one float64 array a stream, of its length."""
+
+
 class Predictor(ABC):
     """A model that gives every possible next symbol a probability, given those before it.
 
@@ -246,6 +259,20 @@ class Predictor(ABC):
             done += len(stream)
         return lengths
 
+    #: Can :meth:`primed` leave the model as it is while it scores?
+    can_freeze: ClassVar[bool] = False
+
+    def primed(self, context: Symbols, learn: bool = True) -> Primed:
+        """This predictor after a context, for scoring many streams that each follow it.
+
+        The same as ``code_lengths(streams, [context] * len(streams))``, which is what the default calls; a predictor
+        that can keep what it made of the context reads it only once. Without ``learn`` the model is frozen: what it
+        scores does not change it. Raises :class:`~compgen.errors.UsageError` where it cannot be (:attr:`can_freeze`).
+        """
+        if not learn:
+            raise UsageError(f"{self.name} learns from all that it reads and cannot be frozen")
+        return _PrimedAgain(self, context)
+
     def _score(self, stream: Symbols, context: Symbols, done: int, total: int, progress: Progress | None) -> FloatArray:
         session = self.session([context])
         chosen = np.empty(len(stream))
@@ -256,6 +283,17 @@ class Predictor(ABC):
             if progress is not None:
                 progress(done + position + 1, total)
         return -numerics.log2(chosen)
+
+
+class _PrimedAgain(Primed):
+    """Reads the context again for each stream."""
+
+    def __init__(self, predictor: Predictor, context: Symbols) -> None:
+        self._predictor = predictor
+        self._context = context
+
+    def code_lengths(self, streams: Sequence[Symbols]) -> list[FloatArray]:
+        return self._predictor.code_lengths(streams, [self._context] * len(streams))
 
 
 class BlockCoder(ABC):

@@ -11,8 +11,19 @@ import numpy as np
 
 from compgen import numerics
 from compgen.errors import UsageError
-from compgen.interfaces import BlockCoder, Done, FileName, FloatArray, Predictor, Progress, Session, Symbols, byte_array
-from compgen.predictors.contextmix.priming import Start, primed, read_file, unprimed
+from compgen.interfaces import (
+    BlockCoder,
+    Done,
+    FileName,
+    FloatArray,
+    Predictor,
+    Primed,
+    Progress,
+    Session,
+    Symbols,
+    byte_array,
+)
+from compgen.predictors.contextmix.priming import Start, learnt, primed, read_file, unprimed
 from compgen.predictors.contextmix.settings import LEVELS, MEMORY_MB, MODES, Shape, recipe
 from compgen.predictors.contextmix.stream import Stream
 
@@ -63,14 +74,21 @@ class ContextMix(Predictor, BlockCoder):
         if self.prime:
             object.__setattr__(self, "weights_sha256", hashlib.sha256(read_file(self.prime)).hexdigest())
 
-    def _start(self) -> Start:
+    def _start(self, context: bytes | None = None) -> Start:
+        """Where streams start: after ``prime``, or after a context."""
         slots = 1 << (((self.memory_mb or MEMORY_MB[self.level]) * 65536).bit_length() - 1)
         finding = self.level if self.mode == "auto" else 0
         shape = Shape() if finding else Shape(self.mode, self.width, self.bits, self.channels)
         made = recipe(shape.mode, self.level, shape.bits)
+        if context is not None:
+            return learnt(made, shape, finding, slots, (read_file(self.prime) if self.prime else b"") + context)
         if self.prime:
             return primed(made, shape, finding, slots, self.prime, self.weights_sha256)
         return unprimed(made, shape, finding, slots)
+
+    def primed(self, context: Symbols, learn: bool = True) -> Primed:
+        """See :meth:`Predictor.primed`; the context is learnt as ``prime`` is, so that what follows it weighs more."""
+        return _Primed(self._start(byte_array(context).tobytes())) if learn else super().primed(context, learn)
 
     def session(self, contexts: Sequence[Symbols]) -> Session:
         """See :meth:`Predictor.session`."""
@@ -105,6 +123,18 @@ class ContextMix(Predictor, BlockCoder):
         """See :meth:`BlockCoder.decode_block`. Takes memory for the whole length at once."""
         with self._start().lent() as stream:
             return stream.decode(np.frombuffer(code, dtype=np.uint8).copy(), length, done)
+
+
+class _Primed(Primed):
+    def __init__(self, start: Start) -> None:
+        self._start = start
+
+    def code_lengths(self, streams: Sequence[Symbols]) -> list[FloatArray]:
+        lengths = []
+        for stream in streams:
+            with self._start.lent() as reader:
+                lengths.append(-numerics.log2(reader.score(byte_array(stream))))
+        return lengths
 
 
 class _ContextMixSession(Session):
