@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from typing import Any
 
 import numpy as np
@@ -55,6 +57,13 @@ class _Distances(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         )
 
 
+@dataclasses.dataclass
+class _Ties:
+    """Of the last prediction: kept apart, as predicting leaves an estimator as it is."""
+
+    fraction: float = math.nan
+
+
 class CompressionKNN(ClassifierMixin, _Distances):  # type: ignore[misc]
     """The k nearest neighbours by compression distance (Jiang et al. 2023), with ties broken honestly.
 
@@ -106,7 +115,14 @@ class CompressionKNN(ClassifierMixin, _Distances):  # type: ignore[misc]
         if self.k > len(texts):
             raise ValueError(f"k={self.k} is more than the training data has: n_samples = {len(texts)}")
         self._remember(texts)
+        self._ties = _Ties()
         return self
+
+    @property
+    def tie_fraction_(self) -> float:
+        """The share of the texts last predicted whose nearest neighbour is not the only one; nan before."""
+        check_is_fitted(self)
+        return self._ties.fraction
 
     def kneighbors(
         self,
@@ -132,7 +148,7 @@ class CompressionKNN(ClassifierMixin, _Distances):  # type: ignore[misc]
             tied += int((np.sum(all_distances == all_distances.min(axis=1, keepdims=True), axis=1) > 1).sum())
             indices[rows] = np.argsort(all_distances, axis=1, kind="stable")[:, :count]
             distances[rows] = np.take_along_axis(all_distances, indices[rows], axis=1)
-        self.tie_fraction_ = tied / len(texts)
+        self._ties.fraction = tied / len(texts)
         return distances, indices
 
     def _votes(self, X: Any) -> tuple[FloatArray, npt.NDArray[np.int64]]:  # noqa: N803
