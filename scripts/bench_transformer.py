@@ -25,8 +25,9 @@ import torch
 import compgen
 from compgen.archive import BEST_PREDICTOR
 from compgen.coding.payload import decode_streams, encode_streams
+from compgen.datasets.reading import read_file
 from compgen.predictors.transformer import weights
-from compgen.predictors.transformer.corpus import read_file, split
+from compgen.predictors.transformer.corpus import split
 from compgen.predictors.transformer.export import to_float
 from compgen.predictors.transformer.predictor import Transformer, shipped
 

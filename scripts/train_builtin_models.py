@@ -17,9 +17,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from compgen.datasets.reading import read_file
 from compgen.predictors.transformer import runs
 from compgen.predictors.transformer.config import PRESETS
-from compgen.predictors.transformer.corpus import Corpus, Source, read_file, split
+from compgen.predictors.transformer.corpus import Corpus, Source, split
 from compgen.predictors.transformer.training import Recipe, Trainer
 
 #: File and share of the samples.

@@ -2,43 +2,24 @@
 
 from __future__ import annotations
 
-import gzip
-import lzma
 import os
 import shutil
 import urllib.request
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import zstandard
 
+from compgen.datasets.reading import files_below, read_file
 from compgen.errors import BadInputError, UsageError
 from compgen.predictors.transformer.bpe import BytePairs
 
 #: Data sets known by name, and where they live.
 HOMES = {name: f"https://mattmahoney.net/dc/{name}.zip" for name in ("enwik8", "enwik9")}
 Symbols = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
-
-
-def read_file(path: Path) -> bytes:
-    """A file's content; .xz, .gz and .zst are unpacked."""
-    try:
-        data = path.read_bytes()
-        if path.suffix == ".xz":
-            return lzma.decompress(data)
-        if path.suffix == ".gz":
-            return gzip.decompress(data)
-        if path.suffix == ".zst":
-            return zstandard.ZstdDecompressor().decompressobj().decompress(data)
-        return data
-    except OSError as error:
-        raise BadInputError(f"{path}: {error.strerror or error}") from None
-    except (lzma.LZMAError, EOFError, zstandard.ZstdError) as error:
-        raise BadInputError(f"{path}: not a whole {path.suffix} file ({error})") from None
 
 
 @dataclass(frozen=True)
@@ -55,15 +36,6 @@ def split(name: str, symbols: Symbols, weight: float | None = None, held_out: fl
     """Hold out the last part of a file. The weight is the number of symbols unless given."""
     cut = len(symbols) - int(len(symbols) * held_out)
     return Source(name, symbols[:cut], symbols[cut:], float(len(symbols)) if weight is None else weight)
-
-
-def files_below(paths: Iterable[Path]) -> Iterator[Path]:
-    """The files named, and those in the folders named, in order of their names."""
-    for path in paths:
-        if path.is_dir():
-            yield from sorted(file for file in path.rglob("*") if file.is_file())
-        else:
-            yield path
 
 
 def sources(names: Iterable[str], held_out: float = 0.05) -> list[Source]:
