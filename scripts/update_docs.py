@@ -163,7 +163,7 @@ need. A function in `~/.bashrc` gives both what is theirs:
 ```text
 compgen() {
     case "$1" in
-        sample|predict|compress|decompress|inspect|test|train|list|--*) env compgen "$@" ;;
+        sample|predict|compress|decompress|inspect|test|train|classify|list|--*) env compgen "$@" ;;
         *) builtin compgen "$@" ;;
     esac
 }

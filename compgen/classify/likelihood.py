@@ -20,6 +20,8 @@ from compgen.interfaces import Compressor, FloatArray, Predictor, Primed
 _BETWEEN = b"\n"
 #: Weights of the model of all classes that "auto" chooses from.
 BACKGROUNDS = (0.1, 0.2, 0.3, 0.5, 0.6, 0.7, 0.8)
+#: Models that "auto" chooses from; the first where there is too little to choose by.
+PREDICTORS = ("order4", "order6")
 #: What a model that has to read its context again for each text gets of a class, unless told.
 _SHORT_CONTEXT_BYTES = 1024
 
@@ -29,15 +31,16 @@ class LikelihoodClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
     One model learns the texts of each class, and one, the background, those of all. A symbol that the class gives the
     probability p and the background q costs -log2((1 - b) p + b q) bits, where b is ``background``: so nothing costs a
-    class much more than anyone, and classes with few texts are not at a loss. The posterior is proportional to
+    class much more than anyone, and classes with few texts are not at a loss. The class itself costs -log2(prior) bits.
+    The symbols of a text are far from independent evidence, so the posterior is proportional to
 
-        prior * 2 ** -(bits / temperature)
+        2 ** -(bits / temperature)
 
-    since the symbols of a text are far from independent evidence. ``"auto"`` chooses b by the accuracy in a
-    cross-validation within the training data (then by log-loss), and the temperature by its log-loss.
+    which changes no decision. ``"auto"`` chooses the model and b by the accuracy in a cross-validation within the
+    training data (then by log-loss), and the temperature by its log-loss.
 
-    :param predictor: a spec such as ``order4`` or ``cm``, or an object. Models that are read once for all texts: order0
-        to order6, cm. ``transformer`` and ``hf:`` models read, before each text, ``context_bytes`` of a class (conditional
+    :param predictor: a spec such as ``order4`` or ``cm``, an object, or ``"auto"``: ``order4`` or ``order6``. Models that
+        are read once for all texts: order0 to order6, cm. ``transformer`` and ``hf:`` models read, before each text, ``context_bytes`` of a class (conditional
         code length, without a prompt); a compressor such as ``ppmd`` or ``gzip`` gives C(class + text) - C(class), with
         all of the class each time and no background.
     :param adaptive: let models learn while they score a text; None: only where they cannot be frozen.
@@ -48,7 +51,7 @@ class LikelihoodClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     :param context_bytes: at most so much of each class is learnt, as whole texts spread over the training data.
     :param n_jobs: workers of joblib; threads, unless a backend is set.
 
-    Fitted: ``classes_``, ``background_``, ``temperature_``, ``class_prior_``.
+    Fitted: ``classes_``, ``predictor_``, ``background_``, ``temperature_``, ``class_prior_``.
 
     >>> texts = ["the cat sat on the mat", "a cat and a dog", "le chat est sur le tapis", "un chat et un chien"]
     >>> model = LikelihoodClassifier(background=0.1, temperature=8.0).fit(texts, ["en", "en", "fr", "fr"])
@@ -58,7 +61,7 @@ class LikelihoodClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
     def __init__(
         self,
-        predictor: str | Predictor | Compressor = "order4",
+        predictor: str | Predictor | Compressor = "auto",
         *,
         adaptive: bool | None = None,
         background: float | str = "auto",
@@ -88,11 +91,22 @@ class LikelihoodClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         labels = classes_of(self, texts, y)
         self._check()
         self._texts, self._labels = texts, labels
-        counts = np.bincount(labels)
-        self.class_prior_ = self._prior(counts)
-        self._models = _Models(self._model(), self._is_adaptive(), texts, labels, len(counts), self._most(), self.n_jobs)
+        self.class_prior_ = self._prior(np.bincount(labels))
         self._choose(texts, labels)
+        self._models = self._learnt()
         return self
+
+    def _learnt(self) -> _Models:
+        model = registry.predictor(self.predictor_)
+        adaptive = not model.can_freeze if self.adaptive is None else self.adaptive
+        return self._models_of(model, adaptive, self._texts, self._labels)
+
+    def _models_of(
+        self, model: Predictor, adaptive: bool, texts: list[bytes], labels: npt.NDArray[np.int64]
+    ) -> _Models:
+        keeps = type(model).primed is not Predictor.primed or isinstance(model, CompressorPredictor)
+        most = _SHORT_CONTEXT_BYTES if self.context_bytes is None and not keeps else self.context_bytes
+        return _Models(model, adaptive, texts, labels, len(self.classes_), most, self.n_jobs)
 
     def _check(self) -> None:
         b, t = self.background, self.temperature
@@ -102,8 +116,10 @@ class LikelihoodClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             raise ValueError(f"temperature must be above 0, or 'auto', not {t!r}")
         if self.cv < 2:
             raise ValueError(f"cv must be at least 2, not {self.cv}")
+        if isinstance(self.predictor, str) and self.predictor == "auto":
+            return
         try:
-            model = self._model()
+            model = registry.predictor(self.predictor)
         except UsageError as error:
             raise ValueError(str(error)) from None
         if model.alphabet_size != 256:
@@ -112,17 +128,6 @@ class LikelihoodClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             raise ValueError(f"{model.name} learns from all that it reads; adaptive=False is for order0 to order6")
         if isinstance(model, CompressorPredictor) and b not in ("auto", 0):
             raise ValueError(f"{model.name} is a compressor, whose code lengths cannot be mixed: background must be 0")
-
-    def _model(self) -> Predictor:
-        return registry.predictor(self.predictor)
-
-    def _is_adaptive(self) -> bool:
-        return not self._model().can_freeze if self.adaptive is None else self.adaptive
-
-    def _most(self) -> int | None:
-        model = self._model()
-        keeps = type(model).primed is not Predictor.primed or isinstance(model, CompressorPredictor)
-        return _SHORT_CONTEXT_BYTES if self.context_bytes is None and not keeps else self.context_bytes
 
     def _prior(self, counts: npt.NDArray[np.int64]) -> FloatArray:
         if isinstance(self.prior, str):
@@ -137,35 +142,42 @@ class LikelihoodClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         return prior
 
     def _choose(self, texts: list[bytes], labels: npt.NDArray[np.int64]) -> None:
-        """Set ``background_`` and ``temperature_``, by cross-validation where that is asked for and can be."""
-        given = (self.background, self.temperature)
+        """Set what is "auto", by cross-validation where that can be."""
+        auto = isinstance(self.predictor, str) and self.predictor == "auto"
+        models = [registry.predictor(name) for name in PREDICTORS] if auto else [registry.predictor(self.predictor)]
+        self.predictor_ = models[0] if not auto else PREDICTORS[0]
         self.background_ = 0.0 if self.background == "auto" else float(self.background)
         self.temperature_ = 0.0 if self.temperature == "auto" else float(self.temperature)
         parts = _folds(labels, self.cv)
-        if "auto" not in given or self._is_adaptive() or len(np.unique(labels[parts > 0])) < 2:
-            if self.temperature == "auto":
-                self.temperature_ = 8.0 * float(np.mean([len(text) for text in texts]))
+        chosen = auto or "auto" in (self.background, self.temperature)
+        can_be = models[0].can_freeze and self.adaptive is not True and len(np.unique(labels[parts > 0])) > 1
+        if not chosen or not can_be:
+            self.temperature_ = self.temperature_ or 8.0 * float(np.mean([len(text) for text in texts]))
             return
         backgrounds = BACKGROUNDS if self.background == "auto" else (self.background_,)
-        bits, used = self._held_out(texts, labels, parts, backgrounds)
-        prior = np.log(self.class_prior_)
         outcomes = []
-        for number, background in enumerate(backgrounds):
-            temperature = self.temperature_ or _best_temperature(bits[number], labels[used], prior)
-            right, loss = _quality(bits[number], labels[used], prior, temperature)
-            outcomes.append((-right, loss, float(background), temperature))
-        _, _, self.background_, self.temperature_ = min(outcomes)
+        for number, model in enumerate(models):
+            bits, used = self._held_out(model, texts, labels, parts, backgrounds)
+            for background, costs in zip(backgrounds, bits - np.log2(self.class_prior_), strict=True):
+                temperature = self.temperature_ or _best_temperature(costs, labels[used])
+                right = int((costs.argmin(axis=1) == labels[used]).sum())
+                outcomes.append((-right, _log_loss(costs, labels[used], temperature), number, background, temperature))
+        _, _, number, self.background_, self.temperature_ = min(outcomes)
+        self.predictor_ = PREDICTORS[number] if auto else models[0]
 
     def _held_out(
-        self, texts: list[bytes], labels: npt.NDArray[np.int64], parts: npt.NDArray[np.int64], backgrounds: Any
+        self,
+        model: Predictor,
+        texts: list[bytes],
+        labels: npt.NDArray[np.int64],
+        parts: npt.NDArray[np.int64],
+        backgrounds: Sequence[float],
     ) -> tuple[FloatArray, npt.NDArray[np.int64]]:
         """Bits ``(backgrounds, n, classes)`` of the texts ``n`` that are in a part, by models that did not see them."""
-        classes, used, rows = len(self.classes_), [], []
+        used, rows = [], []
         for part in range(1, parts.max() + 1):
             rest, held_out = np.flatnonzero(parts != part), np.flatnonzero(parts == part)
-            models = _Models(
-                self._model(), False, [texts[i] for i in rest], labels[rest], classes, self._most(), self.n_jobs
-            )
+            models = self._models_of(model, False, [texts[i] for i in rest], labels[rest])
             rows.append(models.bits([texts[i] for i in held_out], backgrounds))
             used.append(held_out)
         return np.concatenate(rows, axis=1), np.concatenate(used)
@@ -175,24 +187,23 @@ class LikelihoodClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         check_is_fitted(self)
         texts = texts_of(self, X, fitting=False)
         if self._models is None:  # after unpickling
-            self._models = _Models(
-                self._model(), self._is_adaptive(), self._texts, self._labels, len(self.classes_), self._most(), self.n_jobs
-            )
+            self._models = self._learnt()
         bits: FloatArray = self._models.bits(texts, (self.background_,))[0]
         return bits
 
-    def _scores(self, X: Any) -> FloatArray:  # noqa: N803
-        return _scores(self.code_lengths(X), np.log(self.class_prior_), self.temperature_)
+    def _costs(self, X: Any) -> FloatArray:  # noqa: N803
+        """Bits of each text and class, the class's own included."""
+        return self.code_lengths(X) - np.log2(self.class_prior_)
 
     def predict(self, X: Any) -> npt.NDArray[Any]:  # noqa: N803
         """The class of each text: ``(n,)``."""
-        best = self._scores(X).argmax(axis=1)
+        best = self._costs(X).argmin(axis=1)
         labels: npt.NDArray[Any] = self.classes_[best]
         return labels
 
     def predict_log_proba(self, X: Any) -> FloatArray:  # noqa: N803
         """Natural logarithms of the posterior: ``(n, classes)``."""
-        return _log_softmax(self._scores(X))
+        return _log_posterior(self._costs(X), self.temperature_)
 
     def predict_proba(self, X: Any) -> FloatArray:  # noqa: N803
         """The posterior, calibrated by the temperature: ``(n, classes)``."""
@@ -277,27 +288,19 @@ def _folds(labels: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:
     return parts
 
 
-def _scores(bits: FloatArray, log_prior: FloatArray, temperature: float) -> FloatArray:
-    """Logarithms of the posterior, but for a constant a text."""
-    return log_prior - (bits - bits.min(axis=1, keepdims=True)) * (np.log(2) / temperature)
-
-
-def _log_softmax(scores: FloatArray) -> FloatArray:
-    shifted = scores - scores.max(axis=1, keepdims=True)
-    result: FloatArray = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+def _log_posterior(bits: FloatArray, temperature: float) -> FloatArray:
+    """Natural logarithms of the posterior that costs in bits stand for."""
+    scores = (bits.min(axis=1, keepdims=True) - bits) * (np.log(2) / temperature)
+    result: FloatArray = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
     return result
 
 
-def _quality(
-    bits: FloatArray, labels: npt.NDArray[np.int64], log_prior: FloatArray, temperature: float
-) -> tuple[int, float]:
-    """(texts that are classified right, mean log-loss in nats)."""
-    logs = _log_softmax(_scores(bits, log_prior, temperature))
-    return int((logs.argmax(axis=1) == labels).sum()), float(-logs[np.arange(len(labels)), labels].mean())
+def _log_loss(bits: FloatArray, labels: npt.NDArray[np.int64], temperature: float) -> float:
+    """Mean log-loss in nats."""
+    return float(-_log_posterior(bits, temperature)[np.arange(len(labels)), labels].mean())
 
 
-def _best_temperature(bits: FloatArray, labels: npt.NDArray[np.int64], log_prior: FloatArray) -> float:
-    """The temperature of least log-loss, on a grid of 8 steps a doubling from 1/4 to 2**14."""
-    grid = 2.0 ** (np.arange(-16, 113) / 8)
-    losses = [_quality(bits, labels, log_prior, float(t))[1] for t in grid]
-    return float(grid[int(np.argmin(losses))])
+def _best_temperature(bits: FloatArray, labels: npt.NDArray[np.int64]) -> float:
+    """The temperature of least log-loss, on a grid of 4 steps a doubling from 1/4 to 2**14."""
+    grid = 2.0 ** (np.arange(-8, 57) / 4)
+    return float(min(grid, key=lambda temperature: _log_loss(bits, labels, temperature)))

@@ -28,6 +28,7 @@ COMMANDS = {
     "inspect": "compgen.cli.inspect",
     "test": "compgen.cli.test",
     "train": "compgen.cli.train",
+    "classify": "compgen.cli.classify",
     "list": "compgen.cli.listing",
 }
 
