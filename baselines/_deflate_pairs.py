@@ -17,8 +17,8 @@ import numpy as np
 
 from baselines import _deflate_blocks as blocks
 from baselines._deflate_blocks import (
-    BIT_LENGTHS,
     BIT_LENGTH_ORDER,
+    BIT_LENGTHS,
     DISTANCE_EXTRA,
     DISTANCES,
     FIXED_LENGTH,
@@ -35,7 +35,7 @@ from compgen.jit import inner, kernel
 PADDING = 16
 #: Lengths of the strings that are numbered: 3, 4, 5 and 6 bytes.
 STRINGS, SHORTEST = 4, MIN_MATCH
-#: A pair beyond these meets a limit of zlib: the window less what it looks ahead, and its shortest search along a chain.
+#: A pair beyond these meets a limit of zlib: the window less what it looks ahead, and its shortest search in a chain.
 LONGEST_PAIR, MOST_CANDIDATES = (1 << 15) - MAX_MATCH - MIN_MATCH - 1, 4096 // 4 - 8
 _TOO_FAR = 4096
 _SYMBOL_LIMIT = (1 << 14) - 1
@@ -443,9 +443,7 @@ def _dynamic_bits(literals, literals_used, size, distances, distances_used, dist
     counts[:] = 0
     bits = _code(literals, literals_used, size, 15, lengths, heap, parent, depths)
     _count_runs(literals_used, lengths, size if bits >= 0 else 0, counts)
-    distances_size, more = _distance_code(
-        distances, distances_used, distances_size, lengths, heap, parent, depths
-    )
+    distances_size, more = _distance_code(distances, distances_used, distances_size, lengths, heap, parent, depths)
     _count_runs(distances_used, lengths, distances_size if more >= 0 else 0, counts)
     if bits < 0 or more < 0:
         return np.int64(-1)
@@ -485,7 +483,7 @@ def _block_bits(literals, distances, size_bytes, work):  # type: ignore[no-untyp
 def pair_bits(data, first, start, counts, chains, places, tables, texts, offsets, known, wanted, out):  # type: ignore[no-untyped-def]
     """Bits of a first text followed by each of the wanted texts; -1 where that is more than a block.
 
-    ``data`` uint8 holds the first text, of ``first`` bytes, and room for the longest other and PADDING; ``start`` int64
+    ``data`` uint8 holds the first text, of ``first`` bytes, and room for the longest other and PADDING. ``start`` int64
     (5,) is the state of its parse and the symbols so far, ``counts`` int64 (286 + 30,) what they are. ``chains`` and
     ``places`` are of :func:`chain` and :func:`index`, ``tables`` and ``known`` of :func:`number_strings` and :func:`inside`. ``wanted``
     int64 ``(n,)`` are indices of texts, ``out`` float64 ``(n,)``.

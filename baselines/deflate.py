@@ -231,7 +231,7 @@ def pair_bits(firsts: Sequence[bytes], seconds: Sequence[bytes], settings: Defla
         tile = _Seconds(seconds[start:stop]) if settings == DeflateSettings() else None
         for row, state in zip(bits[:, start:stop], states, strict=True):
             row[:] = -1 if tile is None else tile.bits_after(state)
-            for at in np.flatnonzero(row < 0):
+            for at in np.flatnonzero(row < 0).tolist():
                 row[at] = state.bits_before(seconds[start + at])
     return bits
 

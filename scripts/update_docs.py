@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = (
     *("README.md", "docs/compressing.md", "docs/sampling.md", "docs/transformer.md", "docs/plugins.md"),
     "docs/parallel.md",
+    "docs/classify.md",
 )
 _BLOCK = re.compile(r"^(?P<skip><!-- not run: .+ -->\n)?```(?P<kind>\w+)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 #: Wall-clock times, which differ from run to run: the last column of a table of scores.
@@ -102,7 +103,7 @@ def command_reference() -> str:
     from compgen.cli import COMMANDS, cli
 
     parts = ["# Commands\n\nThe help texts of the program, for reading and searching.\n"]
-    for name in ("", *COMMANDS):
+    for name in ("", *COMMANDS, *(f"classify {name}" for name in ("train", "predict", "evaluate"))):
         arguments = [*name.split(), "--help"]
         text = CliRunner().invoke(cli, arguments, prog_name="cgen", terminal_width=80, catch_exceptions=False).output
         parts.append(f"## cgen {name}".rstrip() + f"\n\n```text\n{text.rstrip()}\n```\n")

@@ -28,6 +28,7 @@ def docs() -> ModuleType:
     [
         *("README.md", "docs/compressing.md", "docs/sampling.md", "docs/transformer.md", "docs/plugins.md"),
         "docs/parallel.md",
+        "docs/classify.md",
     ],
 )
 def test_examples_run_and_print_what_is_shown(

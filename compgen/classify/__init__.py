@@ -1,7 +1,7 @@
 """Classification, clustering and anomaly scores with compressors and predictors, the way scikit-learn has it.
 
-All take lists, arrays or pandas Series of str or bytes; the estimators take two-dimensional arrays of numbers too. Needs
-the extra ``classify``.
+All take lists, arrays or pandas Series of str or bytes; the estimators take two-dimensional arrays of numbers too.
+Needs the extra ``classify``.
 """
 
 from __future__ import annotations

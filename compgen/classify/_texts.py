@@ -19,7 +19,7 @@ from compgen.interfaces import FloatArray
 LEVELS = 32
 
 
-def is_text(X: Any) -> bool:  # noqa: N803  scikit-learn's name
+def is_text(X: Any) -> bool:
     """Are these texts, and not rows of numbers? Raises ValueError for a single text, as scikit-learn does."""
     if isinstance(X, str | bytes | bytearray):
         raise ValueError("X is a single text; give a list of texts")
@@ -27,11 +27,15 @@ def is_text(X: Any) -> bool:  # noqa: N803  scikit-learn's name
         return False
     if getattr(getattr(X, "dtype", None), "kind", None) in ("U", "S"):
         return True
+    if isinstance(X, list | tuple) and not X:
+        raise ValueError("X has no texts: found array with 0 sample(s) while a minimum of 1 is required.")
     first = next((x for x in X if x is not None), None) if np.iterable(X) and not isinstance(X, dict) else 0
-    return isinstance(first, str | bytes | bytearray | memoryview) or (first is None and np.iterable(X) and len(X) > 0)
+    return isinstance(first, str | bytes | bytearray | memoryview) or (
+        first is None and np.iterable(X) and any(True for _ in X)
+    )
 
 
-def as_bytes(X: Any) -> list[bytes]:  # noqa: N803
+def as_bytes(X: Any) -> list[bytes]:
     """Texts, str (in UTF-8) or bytes, as bytes. Raises TypeError for anything else and ValueError for empty ones."""
     texts, kinds = [], set()
     for at, text in enumerate(X):
@@ -81,7 +85,7 @@ class RowCode:
         return [row.tobytes() for row in code]
 
 
-def texts_of(estimator: Any, X: Any, *, fitting: bool) -> list[bytes]:  # noqa: N803
+def texts_of(estimator: Any, X: Any, *, fitting: bool) -> list[bytes]:
     """The texts of X, or its rows of numbers as strings, and when fitting what the estimator must know of them.
 
     Sets ``row_code_`` (None for texts) and what ``validate_data`` sets for numbers. Raises what scikit-learn raises.
@@ -105,12 +109,15 @@ def texts_of(estimator: Any, X: Any, *, fitting: bool) -> list[bytes]:  # noqa: 
 
 def classes_of(estimator: Any, texts: list[bytes], y: Any) -> npt.NDArray[np.int64]:
     """Sets ``classes_``; returns the index of each text's class. Raises ValueError for fewer than two classes."""
+    from sklearn.utils import assert_all_finite
     from sklearn.utils.multiclass import check_classification_targets
     from sklearn.utils.validation import check_consistent_length, column_or_1d
 
     if y is None:
         raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None")
     y = column_or_1d(y, warn=True)
+    if y.dtype.kind in "fc":
+        assert_all_finite(y, input_name="y")
     check_consistent_length(texts, y)
     check_classification_targets(y)
     classes, indices = np.unique(y, return_inverse=True)

@@ -13,7 +13,7 @@ from compgen.interfaces import Compressor, FloatArray, Predictor
 
 
 def anomaly_score(
-    X: Any,  # noqa: N803
+    X: Any,
     reference: Any,
     model: str | Compressor | Predictor = "order4",
     *,
@@ -37,7 +37,9 @@ def anomaly_score(
         if not 1 <= k <= len(known):
             raise ValueError(f"k must be from 1 to {len(known)}, the number of reference texts, not {k}")
         compressor = registry.compressor("gzip" if model == "order4" else model)
-        return np.sort(pairwise_distances(texts, known, compressor, distance, n_jobs=n_jobs), axis=1)[:, :k].mean(axis=1)
+        distances = np.sort(pairwise_distances(texts, known, compressor, distance, n_jobs=n_jobs), axis=1)
+        nearest: FloatArray = distances[:, :k].mean(axis=1)
+        return nearest
     predictor = registry.predictor(model)
     context = b"\n" + b"".join(text + b"\n" for text in known)
     after = predictor.primed(context, not predictor.can_freeze).code_lengths(texts)

@@ -58,7 +58,7 @@ class DictionaryClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         tags.input_tags.string = True
         return tags
 
-    def fit(self, X: Any, y: Any) -> DictionaryClassifier:  # noqa: N803
+    def fit(self, X: Any, y: Any) -> DictionaryClassifier:
         """Make dictionaries of the texts X, or rows of numbers, with labels y ``(n,)``."""
         texts = texts_of(self, X, fitting=True)
         labels = classes_of(self, texts, y)
@@ -82,7 +82,7 @@ class DictionaryClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     def _level(self) -> int:
         return _LEVELS[self.compressor] if self.level is None else self.level
 
-    def code_lengths(self, X: Any) -> FloatArray:  # noqa: N803
+    def code_lengths(self, X: Any) -> FloatArray:
         """Bits of each text by each class, the mean over its dictionaries: ``(n, classes)``."""
         import joblib
 
@@ -98,7 +98,7 @@ class DictionaryClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         lengths: FloatArray = 8.0 * total / [len(group) for group in self.dictionaries_]
         return lengths
 
-    def predict(self, X: Any) -> npt.NDArray[Any]:  # noqa: N803
+    def predict(self, X: Any) -> npt.NDArray[Any]:
         """The class of each text: ``(n,)``."""
         best = self.code_lengths(X).argmin(axis=1)
         labels: npt.NDArray[Any] = self.classes_[best]
@@ -121,7 +121,7 @@ def _trained(texts: list[bytes], most: int) -> bytes:
     import zstandard
 
     try:
-        return zstandard.train_dictionary(most, texts).as_bytes()
+        return zstandard.train_dictionary(most, list(texts)).as_bytes()
     except zstandard.ZstdError:
         return _dealt(texts, most)[0]
 

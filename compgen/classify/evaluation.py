@@ -86,7 +86,7 @@ def assess(classifier: Any, test: tuple[Sequence[bytes], _Labels], train_seconds
 
 @dataclass(frozen=True)
 class Shots:
-    """Accuracies with ``shots`` training texts a class, one a seed, and the 95 % interval of their mean (Student's t)."""
+    """Accuracies with ``shots`` training texts a class, one a seed, and the 95 % interval of their mean (by t)."""
 
     shots: int
     accuracies: list[float]

@@ -64,7 +64,8 @@ class Lengths:
 
     def alone(self, texts: Sequence[bytes]) -> FloatArray:
         """Bits of each text: ``(n,)``."""
-        return self._lengths([b""], texts)[0]
+        lengths: FloatArray = self._lengths([b""], texts)[0]
+        return lengths
 
     def pairs(self, firsts: Sequence[bytes], seconds: Sequence[bytes]) -> FloatArray:
         """Bits of each pair: ``(len(firsts), len(seconds))``."""
@@ -165,8 +166,8 @@ def distances_between(
 
 
 def pairwise_code_lengths(
-    X: Any,  # noqa: N803
-    Y: Any = None,  # noqa: N803
+    X: Any,
+    Y: Any = None,
     compressor: str | Compressor = "gzip",
     *,
     bytes: bool = False,  # noqa: A002  as the estimators call it
@@ -197,8 +198,8 @@ def pairwise_code_lengths(
 
 
 def pairwise_distances(
-    X: Any,  # noqa: N803
-    Y: Any = None,  # noqa: N803
+    X: Any,
+    Y: Any = None,
     compressor: str | Compressor = "gzip",
     distance: Distance = "ncd",
     *,
@@ -211,8 +212,8 @@ def pairwise_distances(
     """Distances of the texts of X to those of Y (X if None): float64 ``(len(X), len(Y))``.
 
     ``distance``: ``ncd``, ``cdm``, ``clm``, ``conditional`` (how much of x is left when y is known), or a function
-    of C(xy) ``(n, m)``, C(x) ``(n, 1)`` and C(y) ``(1, m)``. With ``symmetric``, C(xy) is the mean of both orders, and a
-    matrix of X with itself has zeros on its diagonal, as scikit-learn's clustering wants with ``metric="precomputed"``.
+    of C(xy) ``(n, m)``, C(x) ``(n, 1)`` and C(y) ``(1, m)``. With ``symmetric``, C(xy) is the mean of both orders, and
+    a matrix of X with itself has zeros on its diagonal, as clustering wants with ``metric="precomputed"``.
     The other parameters are those of :func:`pairwise_code_lengths`.
     """
     distance_function(distance)

@@ -1,4 +1,4 @@
-"""One model a class, and decision by code length (Frank, Chui, Witten 2000; Teahan, Harper 2003; Bratko et al. 2006)."""
+"""One model a class, decision by code length (Frank, Chui, Witten 2000; Teahan, Harper 2003; Bratko et al. 2006)."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ class LikelihoodClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     which changes no decision. ``"auto"`` chooses the model and b by the accuracy in a cross-validation within the
     training data (then by log-loss), and the temperature by its log-loss.
 
-    :param predictor: a spec such as ``order4`` or ``cm``, an object, or ``"auto"``: ``order4`` or ``order6``. Models that
-        are read once for all texts: order0 to order6, cm. ``transformer`` and ``hf:`` models read, before each text, ``context_bytes`` of a class (conditional
-        code length, without a prompt); a compressor such as ``ppmd`` or ``gzip`` gives C(class + text) - C(class), with
-        all of the class each time and no background.
+    :param predictor: a spec such as ``order4`` or ``cm``, an object, or ``"auto"``: ``order4`` or ``order6``. Models
+        that are read once for all texts: order0 to order6, cm. ``transformer`` and ``hf:`` models read, before each
+        text, ``context_bytes`` of a class (conditional code length, without a prompt); a compressor such as ``ppmd``
+        or ``gzip`` gives C(class + text) - C(class), with all of the class each time and no background.
     :param adaptive: let models learn while they score a text; None: only where they cannot be frozen.
     :param background: b, from 0 to below 1, or ``"auto"``: chosen for models that can be frozen, 0 for others.
     :param prior: ``"empirical"``, ``"uniform"``, or probabilities in the order of ``classes_``.
-    :param temperature: above 0, or ``"auto"``: chosen for models that can be frozen, else 8 bits for each byte of a text.
+    :param temperature: above 0, or ``"auto"``: chosen for models that can be frozen, else 8 bits a byte of a text.
     :param cv: parts of the cross-validation of "auto".
     :param context_bytes: at most so much of each class is learnt, as whole texts spread over the training data.
     :param n_jobs: workers of joblib; threads, unless a backend is set.
@@ -67,7 +67,7 @@ class LikelihoodClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         background: float | str = "auto",
         prior: str | Sequence[float] = "empirical",
         temperature: float | str = "auto",
-        cv: int = 4,
+        cv: int = 3,
         context_bytes: int | None = None,
         n_jobs: int | None = None,
     ) -> None:
@@ -85,7 +85,7 @@ class LikelihoodClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         tags.input_tags.string = True
         return tags
 
-    def fit(self, X: Any, y: Any) -> LikelihoodClassifier:  # noqa: N803
+    def fit(self, X: Any, y: Any) -> LikelihoodClassifier:
         """Learn the texts X, or rows of numbers, with labels y ``(n,)``."""
         texts = texts_of(self, X, fitting=True)
         labels = classes_of(self, texts, y)
@@ -182,7 +182,7 @@ class LikelihoodClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             used.append(held_out)
         return np.concatenate(rows, axis=1), np.concatenate(used)
 
-    def code_lengths(self, X: Any) -> FloatArray:  # noqa: N803
+    def code_lengths(self, X: Any) -> FloatArray:
         """Bits of each text by each class, background included: ``(n, classes)``."""
         check_is_fitted(self)
         texts = texts_of(self, X, fitting=False)
@@ -191,21 +191,21 @@ class LikelihoodClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         bits: FloatArray = self._models.bits(texts, (self.background_,))[0]
         return bits
 
-    def _costs(self, X: Any) -> FloatArray:  # noqa: N803
+    def _costs(self, X: Any) -> FloatArray:
         """Bits of each text and class, the class's own included."""
         return self.code_lengths(X) - np.log2(self.class_prior_)
 
-    def predict(self, X: Any) -> npt.NDArray[Any]:  # noqa: N803
+    def predict(self, X: Any) -> npt.NDArray[Any]:
         """The class of each text: ``(n,)``."""
         best = self._costs(X).argmin(axis=1)
         labels: npt.NDArray[Any] = self.classes_[best]
         return labels
 
-    def predict_log_proba(self, X: Any) -> FloatArray:  # noqa: N803
+    def predict_log_proba(self, X: Any) -> FloatArray:
         """Natural logarithms of the posterior: ``(n, classes)``."""
         return _log_posterior(self._costs(X), self.temperature_)
 
-    def predict_proba(self, X: Any) -> FloatArray:  # noqa: N803
+    def predict_proba(self, X: Any) -> FloatArray:
         """The posterior, calibrated by the temperature: ``(n, classes)``."""
         return np.exp(self.predict_log_proba(X))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import dataclasses
 import math
 from typing import Any
@@ -28,7 +29,6 @@ class _Distances(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
 
     compressor: str | Compressor
     distance: Distance
-    bytes: bool
     separator: str
     symmetric: bool
     n_jobs: int | None
@@ -38,7 +38,7 @@ class _Distances(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         tags.input_tags.string = True
         return tags
 
-    def _remember(self, texts: list[bytes]) -> None:
+    def _remember(self, texts: list[builtins.bytes]) -> None:
         distance_function(self.distance)
         lengths = self._lengths()
         warn_beyond_window(lengths.compressor, texts)
@@ -48,7 +48,7 @@ class _Distances(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
     def _lengths(self) -> Lengths:
         return Lengths.of(self.compressor, self.bytes, self.separator)
 
-    def _distances(self, texts: list[bytes]) -> FloatArray:
+    def _distances(self, texts: list[builtins.bytes]) -> FloatArray:
         """``(len(texts), len(texts_))``."""
         lengths = self._lengths()
         alone = lengths.alone(texts), self.code_lengths_
@@ -106,7 +106,7 @@ class CompressionKNN(ClassifierMixin, _Distances):  # type: ignore[misc]
         self.symmetric = symmetric
         self.n_jobs = n_jobs
 
-    def fit(self, X: Any, y: Any) -> CompressionKNN:  # noqa: N803
+    def fit(self, X: Any, y: Any) -> CompressionKNN:
         """Remember the texts X, or rows of numbers, with labels y ``(n,)``."""
         texts = texts_of(self, X, fitting=True)
         self._labels = classes_of(self, texts, y)
@@ -126,7 +126,7 @@ class CompressionKNN(ClassifierMixin, _Distances):  # type: ignore[misc]
 
     def kneighbors(
         self,
-        X: Any,  # noqa: N803
+        X: Any,
         n_neighbors: int | None = None,
         return_distance: bool = True,
     ) -> Any:
@@ -138,7 +138,7 @@ class CompressionKNN(ClassifierMixin, _Distances):  # type: ignore[misc]
         distances, indices = self._nearest(texts_of(self, X, fitting=False), count)
         return (distances, indices) if return_distance else indices
 
-    def _nearest(self, texts: list[bytes], count: int) -> tuple[FloatArray, npt.NDArray[np.int64]]:
+    def _nearest(self, texts: list[builtins.bytes], count: int) -> tuple[FloatArray, npt.NDArray[np.int64]]:
         distances = np.empty((len(texts), count))
         indices = np.empty((len(texts), count), np.int64)
         tied = 0
@@ -151,7 +151,7 @@ class CompressionKNN(ClassifierMixin, _Distances):  # type: ignore[misc]
         self._ties.fraction = tied / len(texts)
         return distances, indices
 
-    def _votes(self, X: Any) -> tuple[FloatArray, npt.NDArray[np.int64]]:  # noqa: N803
+    def _votes(self, X: Any) -> tuple[FloatArray, npt.NDArray[np.int64]]:
         """Votes ``(n, classes)``, and the classes of the neighbours ``(n, k)``, nearest first."""
         check_is_fitted(self)
         _, indices = self._nearest(texts_of(self, X, fitting=False), self.k)
@@ -159,7 +159,7 @@ class CompressionKNN(ClassifierMixin, _Distances):  # type: ignore[misc]
         votes = np.stack([(voters == c).sum(axis=1) for c in range(len(self.classes_))], axis=1)
         return votes.astype(np.float64), voters
 
-    def predict(self, X: Any) -> npt.NDArray[Any]:  # noqa: N803
+    def predict(self, X: Any) -> npt.NDArray[Any]:
         """The class of each text: ``(n,)``."""
         votes, voters = self._votes(X)
         won = np.take_along_axis(votes, voters, axis=1) == votes.max(axis=1, keepdims=True)
@@ -167,7 +167,7 @@ class CompressionKNN(ClassifierMixin, _Distances):  # type: ignore[misc]
         labels: npt.NDArray[Any] = self.classes_[voters[np.arange(len(voters)), first]]
         return labels
 
-    def predict_proba(self, X: Any) -> FloatArray:  # noqa: N803
+    def predict_proba(self, X: Any) -> FloatArray:
         """The share of votes of each class: ``(n, classes)``."""
         return self._votes(X)[0] / self.k
 
@@ -199,12 +199,12 @@ class CompressionDistance(TransformerMixin, _Distances):  # type: ignore[misc]
         self.symmetric = symmetric
         self.n_jobs = n_jobs
 
-    def fit(self, X: Any, y: Any = None) -> CompressionDistance:  # noqa: N803
+    def fit(self, X: Any, y: Any = None) -> CompressionDistance:
         """Remember the texts X, or rows of numbers. y is not used."""
         self._remember(texts_of(self, X, fitting=True))
         return self
 
-    def transform(self, X: Any) -> FloatArray:  # noqa: N803
+    def transform(self, X: Any) -> FloatArray:
         """Distances ``(n, training texts)``."""
         check_is_fitted(self)
         texts = texts_of(self, X, fitting=False)

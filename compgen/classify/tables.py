@@ -1,7 +1,7 @@
 """Labelled texts in files: CSV, TSV, JSON lines, and folders with a folder a class.
 
-``.csv`` and ``.tsv`` have a header, or two columns without one: label, text. ``.jsonl`` and ``.ndjson`` have an object a
-line. Any other file has a text a line, without labels. ``.xz``, ``.gz`` and ``.zst`` are unpacked. In a folder, the
+``.csv`` and ``.tsv`` have a header, or two columns without one: label, text. ``.jsonl`` and ``.ndjson`` have an object
+a line. Any other file has a text a line, without labels. ``.xz``, ``.gz`` and ``.zst`` are unpacked. In a folder, the
 files of each subfolder are texts, as bytes, and its name is their label.
 """
 
@@ -73,9 +73,7 @@ def _rows(text: str, name: str, kind: str) -> list[tuple[int, dict[str, Any]]]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter="\t" if kind == ".tsv" else ",", strict=True)
     rows = []
     try:
-        for row in reader:
-            if row:
-                rows.append((reader.line_num, row))
+        rows.extend((reader.line_num, row) for row in reader if row)
     except csv.Error as error:
         raise BadInputError(f"{name}, line {reader.line_num}: {error}") from None
     if not rows:
@@ -107,9 +105,7 @@ def _json_rows(text: str, name: str) -> list[tuple[int, dict[str, Any]]]:
     return rows
 
 
-def _table(
-    rows: list[tuple[int, dict[str, Any]]], name: str, text_field: str | None, label_field: str | None
-) -> Table:
+def _table(rows: list[tuple[int, dict[str, Any]]], name: str, text_field: str | None, label_field: str | None) -> Table:
     if not rows:
         return Table([], None, name)
     fields = rows[0][1]

@@ -115,7 +115,9 @@ def train(
 @command.command("predict", cls=options.Described)
 @click.argument("model", type=Path)
 @click.argument("data", default="-")
-@click.option("--json", "as_json", is_flag=True, help="A JSON object a line: label and, where there are, probabilities.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="A JSON object a line: label and, where there are, probabilities."
+)
 @_data
 @options.workers
 def predict(
@@ -240,8 +242,8 @@ def _show_evaluation(result: Any, leaks: list[Any], trained: int, as_json: bool)
         )
         return
     summary = [
-        f"accuracy {result.accuracy:.4f} ({result.right:,} of {result.total:,}; 95 % interval {low:.4f} to {high:.4f}), "
-        f"macro F1 {result.macro_f1:.4f}",
+        f"accuracy {result.accuracy:.4f} ({result.right:,} of {result.total:,}; "
+        f"95 % interval {low:.4f} to {high:.4f}), macro F1 {result.macro_f1:.4f}",
         f"trained on {trained:,} texts in {result.train_seconds:.1f} s, tested in {result.predict_seconds:.1f} s",
     ]
     if result.tie_fraction is not None:
@@ -284,7 +286,8 @@ def _made(kind: str, given: dict[str, Any], jobs: int | None) -> Any:
     for name in ("compressor", "predictor"):
         if given[name] is not None:
             if name not in known:
-                raise UsageError(f"--classifier {kind} has no {name}; it takes --{'predictor' if kind == 'likelihood' else 'compressor'}")
+                other = "predictor" if kind == "likelihood" else "compressor"
+                raise UsageError(f"--classifier {kind} has no {name}; it takes --{other}")
             parameters[name] = given[name]
     for setting in given["settings"]:
         key, equals, value = setting.partition("=")

@@ -242,7 +242,7 @@ def score_frozen(keys, values, escape, credit, depth, symbols, contexts, order, 
                 if known:
                     node = np.int64(values[slot])
                     probability += credit[node]
-                    longest = k + 1
+                    longest = np.int64(k + 1)
             if k > 0:
                 contexts[k] = below
             below = node
