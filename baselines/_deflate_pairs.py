@@ -485,8 +485,8 @@ def pair_bits(data, first, start, counts, chains, places, tables, texts, offsets
 
     ``data`` uint8 holds the first text, of ``first`` bytes, and room for the longest other and PADDING. ``start`` int64
     (5,) is the state of its parse and the symbols so far, ``counts`` int64 (286 + 30,) what they are. ``chains`` and
-    ``places`` are of :func:`chain` and :func:`index`, ``tables`` and ``known`` of :func:`number_strings` and :func:`inside`. ``wanted``
-    int64 ``(n,)`` are indices of texts, ``out`` float64 ``(n,)``.
+    ``places`` are of :func:`chain` and :func:`index`, ``tables`` and ``known`` of
+    :func:`number_strings` and :func:`inside`. ``wanted`` int64 ``(n,)`` are indices of texts, ``out`` float64 ``(n,)``.
     """
     literals, distances = np.empty(LITERALS, np.int32), np.empty(DISTANCES, np.int32)
     work = np.zeros((8, 640), np.int64)

@@ -20,8 +20,8 @@ from compgen.interfaces import Compressor, FloatArray, Predictor, Primed
 _BETWEEN = b"\n"
 #: Weights of the model of all classes that "auto" chooses from.
 BACKGROUNDS = (0.1, 0.2, 0.3, 0.5, 0.6, 0.7, 0.8)
-#: Models that "auto" chooses from; the first where there is too little to choose by.
-PREDICTORS = ("order4", "order6")
+#: The models of "auto": a short context to know classes by their words' parts, a long one for words and phrases.
+PREDICTORS = ("order2", "order6")
 #: What a model that has to read its context again for each text gets of a class, unless told.
 _SHORT_CONTEXT_BYTES = 1024
 
@@ -36,11 +36,11 @@ class LikelihoodClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
         2 ** -(bits / temperature)
 
-    which changes no decision. ``"auto"`` chooses the model and b by the accuracy in a cross-validation within the
-    training data (then by log-loss), and the temperature by its log-loss.
+    which changes no decision. Of several predictors, the code lengths are averaged. ``"auto"`` chooses b by the accuracy
+    in a cross-validation within the training data (then by log-loss), and the temperature by its log-loss.
 
-    :param predictor: a spec such as ``order4`` or ``cm``, an object, or ``"auto"``: ``order4`` or ``order6``. Models
-        that are read once for all texts: order0 to order6, cm. ``transformer`` and ``hf:`` models read, before each
+    :param predictor: a spec such as ``order4`` or ``cm``, an object, a list of these, or ``"auto"``: ``order2`` and
+        ``order6``, which cross-validation on training data found best. Models that are read once for all texts: order0 to order6, cm. ``transformer`` and ``hf:`` models read, before each
         text, ``context_bytes`` of a class (conditional code length, without a prompt); a compressor such as ``ppmd``
         or ``gzip`` gives C(class + text) - C(class), with all of the class each time and no background.
     :param adaptive: let models learn while they score a text; None: only where they cannot be frozen.
@@ -61,7 +61,7 @@ class LikelihoodClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
     def __init__(
         self,
-        predictor: str | Predictor | Compressor = "auto",
+        predictor: str | Predictor | Compressor | Sequence[str | Predictor | Compressor] = "auto",
         *,
         adaptive: bool | None = None,
         background: float | str = "auto",
@@ -96,10 +96,19 @@ class LikelihoodClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         self._models = self._learnt()
         return self
 
-    def _learnt(self) -> _Models:
-        model = registry.predictor(self.predictor_)
-        adaptive = not model.can_freeze if self.adaptive is None else self.adaptive
-        return self._models_of(model, adaptive, self._texts, self._labels)
+    def _learnt(self) -> list[_Models]:
+        found = []
+        for model in self._predictors():
+            adaptive = not model.can_freeze if self.adaptive is None else self.adaptive
+            found.append(self._models_of(model, adaptive, self._texts, self._labels))
+        return found
+
+    def _predictors(self) -> list[Predictor]:
+        given = self.predictor
+        if isinstance(given, str) and given == "auto":
+            given = PREDICTORS
+        several = given if isinstance(given, list | tuple) else [given]
+        return [registry.predictor(one) for one in several]
 
     def _models_of(
         self, model: Predictor, adaptive: bool, texts: list[bytes], labels: npt.NDArray[np.int64]
@@ -116,12 +125,17 @@ class LikelihoodClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             raise ValueError(f"temperature must be above 0, or 'auto', not {t!r}")
         if self.cv < 2:
             raise ValueError(f"cv must be at least 2, not {self.cv}")
-        if isinstance(self.predictor, str) and self.predictor == "auto":
-            return
         try:
-            model = registry.predictor(self.predictor)
+            models = self._predictors()
         except UsageError as error:
             raise ValueError(str(error)) from None
+        if not models:
+            raise ValueError("predictor is an empty list; give at least one")
+        for model in models:
+            self._check_model(model)
+
+    def _check_model(self, model: Predictor) -> None:
+        b = self.background
         if model.alphabet_size != 256:
             raise ValueError(f"{model.spec} does not predict bytes")
         if self.adaptive is False and not model.can_freeze:
@@ -143,31 +157,27 @@ class LikelihoodClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
     def _choose(self, texts: list[bytes], labels: npt.NDArray[np.int64]) -> None:
         """Set what is "auto", by cross-validation where that can be."""
-        auto = isinstance(self.predictor, str) and self.predictor == "auto"
-        models = [registry.predictor(name) for name in PREDICTORS] if auto else [registry.predictor(self.predictor)]
-        self.predictor_ = models[0] if not auto else PREDICTORS[0]
+        models = self._predictors()
+        self.predictor_ = [model.spec for model in models]
         self.background_ = 0.0 if self.background == "auto" else float(self.background)
         self.temperature_ = 0.0 if self.temperature == "auto" else float(self.temperature)
         parts = _folds(labels, self.cv)
-        chosen = auto or "auto" in (self.background, self.temperature)
-        can_be = models[0].can_freeze and self.adaptive is not True and len(np.unique(labels[parts > 0])) > 1
-        if not chosen or not can_be:
+        can_be = all(model.can_freeze for model in models) and self.adaptive is not True
+        if "auto" not in (self.background, self.temperature) or not can_be or len(np.unique(labels[parts > 0])) < 2:
             self.temperature_ = self.temperature_ or 8.0 * float(np.mean([len(text) for text in texts]))
             return
         backgrounds = BACKGROUNDS if self.background == "auto" else (self.background_,)
+        bits, used = self._held_out(models, texts, labels, parts, backgrounds)
         outcomes = []
-        for number, model in enumerate(models):
-            bits, used = self._held_out(model, texts, labels, parts, backgrounds)
-            for background, costs in zip(backgrounds, bits - np.log2(self.class_prior_), strict=True):
-                temperature = self.temperature_ or _best_temperature(costs, labels[used])
-                right = int((costs.argmin(axis=1) == labels[used]).sum())
-                outcomes.append((-right, _log_loss(costs, labels[used], temperature), number, background, temperature))
-        _, _, number, self.background_, self.temperature_ = min(outcomes)
-        self.predictor_ = PREDICTORS[number] if auto else models[0]
+        for background, costs in zip(backgrounds, bits - np.log2(self.class_prior_), strict=True):
+            temperature = self.temperature_ or _best_temperature(costs, labels[used])
+            right = int((costs.argmin(axis=1) == labels[used]).sum())
+            outcomes.append((-right, _log_loss(costs, labels[used], temperature), background, temperature))
+        _, _, self.background_, self.temperature_ = min(outcomes)
 
     def _held_out(
         self,
-        model: Predictor,
+        predictors: list[Predictor],
         texts: list[bytes],
         labels: npt.NDArray[np.int64],
         parts: npt.NDArray[np.int64],
@@ -177,8 +187,8 @@ class LikelihoodClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         used, rows = [], []
         for part in range(1, parts.max() + 1):
             rest, held_out = np.flatnonzero(parts != part), np.flatnonzero(parts == part)
-            models = self._models_of(model, False, [texts[i] for i in rest], labels[rest])
-            rows.append(models.bits([texts[i] for i in held_out], backgrounds))
+            models = [self._models_of(p, False, [texts[i] for i in rest], labels[rest]) for p in predictors]
+            rows.append(_mean_bits(models, [texts[i] for i in held_out], backgrounds))
             used.append(held_out)
         return np.concatenate(rows, axis=1), np.concatenate(used)
 
@@ -188,7 +198,7 @@ class LikelihoodClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         texts = texts_of(self, X, fitting=False)
         if self._models is None:  # after unpickling
             self._models = self._learnt()
-        bits: FloatArray = self._models.bits(texts, (self.background_,))[0]
+        bits: FloatArray = _mean_bits(self._models, texts, (self.background_,))[0]
         return bits
 
     def _costs(self, X: Any) -> FloatArray:
@@ -251,6 +261,12 @@ class _Models:
         parallel = joblib.Parallel(n_jobs=self._n_jobs, prefer="threads")
         results: list[Any] = parallel(joblib.delayed(function)(*a) for a in arguments)
         return results
+
+
+def _mean_bits(models: list[_Models], texts: list[bytes], backgrounds: Sequence[float]) -> FloatArray:
+    """Bits by each class, the mean over predictors: ``(backgrounds, texts, classes)``."""
+    mean: FloatArray = sum(some.bits(texts, backgrounds) for some in models) / len(models)
+    return mean
 
 
 def _mixed_bits(

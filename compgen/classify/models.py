@@ -42,7 +42,11 @@ def chosen(classifier: Any) -> dict[str, Any]:
         if name in parameters:
             parameters[name] = getattr(classifier, name + "_")
     for name in ("compressor", "predictor"):
-        parameters.update({name: getattr(parameters[name], "spec", parameters[name])} if name in parameters else {})
+        if name in parameters:
+            given = parameters[name]
+            several = given if isinstance(given, list | tuple) else [given]
+            specs = [getattr(one, "spec", one) for one in several]
+            parameters[name] = specs if several is given else specs[0]
     return parameters
 
 
@@ -109,7 +113,8 @@ def _require_no_files(parameters: dict[str, Any]) -> None:
     for key in ("compressor", "predictor"):
         if key not in parameters:
             continue
-        pending = [parse_spec(str(parameters[key]))]
+        given = parameters[key]
+        pending = [parse_spec(str(one)) for one in (given if isinstance(given, list) else [given])]
         while pending:
             spec = pending.pop()
             pending += spec.parts

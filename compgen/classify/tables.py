@@ -71,7 +71,7 @@ def _rows(text: str, name: str, kind: str) -> list[tuple[int, dict[str, Any]]]:
     """The rows of a table, with the line that each ends on."""
     csv.field_size_limit(sys.maxsize if sys.maxsize < 1 << 62 else 1 << 31)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter="\t" if kind == ".tsv" else ",", strict=True)
-    rows = []
+    rows: list[tuple[int, list[str]]] = []
     try:
         rows.extend((reader.line_num, row) for row in reader if row)
     except csv.Error as error:

@@ -54,7 +54,7 @@ def _classifier(function: F) -> F:
             metavar="KEY=VALUE",
             help="A parameter, as k=3 or background=0.5. May be given several times.",
         ),
-        options.predictor("Predictor of --classifier likelihood.  [default: order4 or order6]"),
+        options.predictor("Predictor of --classifier likelihood.  [default: order2 and order6]"),
         click.option("--compressor", metavar="SPEC", help="Compressor of knn (gzip) or dictionary (zstd)."),
         click.option(
             "--classifier",
