@@ -36,13 +36,14 @@ class LikelihoodClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
         2 ** -(bits / temperature)
 
-    which changes no decision. Of several predictors, the code lengths are averaged. ``"auto"`` chooses b by the accuracy
-    in a cross-validation within the training data (then by log-loss), and the temperature by its log-loss.
+    which changes no decision. Of several predictors, the code lengths are averaged. ``"auto"`` chooses b by the
+    accuracy in a cross-validation within the training data (then by log-loss), and the temperature by its log-loss.
 
     :param predictor: a spec such as ``order4`` or ``cm``, an object, a list of these, or ``"auto"``: ``order2`` and
-        ``order6``, which cross-validation on training data found best. Models that are read once for all texts: order0 to order6, cm. ``transformer`` and ``hf:`` models read, before each
-        text, ``context_bytes`` of a class (conditional code length, without a prompt); a compressor such as ``ppmd``
-        or ``gzip`` gives C(class + text) - C(class), with all of the class each time and no background.
+        ``order6``, chosen by cross-validation on training data. order0 to order6 and cm are read once for all texts.
+        ``transformer`` and ``hf:`` models read, before each text, ``context_bytes`` of a class (conditional code
+        length, without a prompt); a compressor such as ``ppmd`` or ``gzip`` gives C(class + text) - C(class), with all
+        of the class each time and no background.
     :param adaptive: let models learn while they score a text; None: only where they cannot be frozen.
     :param background: b, from 0 to below 1, or ``"auto"``: chosen for models that can be frozen, 0 for others.
     :param prior: ``"empirical"``, ``"uniform"``, or probabilities in the order of ``classes_``.
