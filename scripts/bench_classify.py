@@ -131,7 +131,7 @@ def main() -> None:
     parser.add_argument("--sets", nargs="*", help="only these")
     parser.add_argument("--speed", action="store_true")
     parser.add_argument("--published", action="store_true")
-    parser.add_argument("--texts", type=int, default=40, help="test texts for --speed")
+    parser.add_argument("--texts", type=int, default=400, help="test texts for --speed")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=1)
     options = parser.parse_args()

@@ -22,7 +22,7 @@ DistanceFunction = Callable[[FloatArray, FloatArray, FloatArray], FloatArray]
 Distance = Literal["ncd", "cdm", "clm", "conditional"] | DistanceFunction
 
 #: First texts of one piece of work: enough to make up for preparing the second ones.
-_FIRSTS, _SECONDS = 256, 4096
+_FIRSTS, _SECONDS = 640, 4096
 
 
 def _ncd(pair: FloatArray, x: FloatArray, y: FloatArray) -> FloatArray:

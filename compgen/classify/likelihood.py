@@ -108,7 +108,7 @@ class LikelihoodClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         given = self.predictor
         if isinstance(given, str) and given == "auto":
             given = PREDICTORS
-        several = given if isinstance(given, list | tuple) else [given]
+        several: Any = given if isinstance(given, list | tuple) else [given]
         return [registry.predictor(one) for one in several]
 
     def _models_of(
@@ -266,7 +266,7 @@ class _Models:
 
 def _mean_bits(models: list[_Models], texts: list[bytes], backgrounds: Sequence[float]) -> FloatArray:
     """Bits by each class, the mean over predictors: ``(backgrounds, texts, classes)``."""
-    mean: FloatArray = sum(some.bits(texts, backgrounds) for some in models) / len(models)
+    mean: FloatArray = np.mean([some.bits(texts, backgrounds) for some in models], axis=0)
     return mean
 
 
