@@ -181,8 +181,6 @@ def evaluate(
 ) -> None:
     """Train on TRAIN, test on TEST: accuracy with its 95 % interval, confusion, and texts that stand in both.
 
-    TRAIN may be a model file of compgen classify train.
-
     \b
     Examples:
       compgen classify evaluate train.csv test.csv
