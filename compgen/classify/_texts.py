@@ -123,7 +123,7 @@ def classes_of(estimator: Any, texts: list[bytes], y: Any) -> npt.NDArray[np.int
     classes, indices = np.unique(y, return_inverse=True)
     if len(classes) < 2:
         raise ValueError(
-            f"{type(estimator).__name__} needs texts of at least 2 classes; there is one class only: {str(classes[0])!r}"
+            f"{type(estimator).__name__} needs texts of at least 2 classes; there is one class only: {classes[0]}"
         )
     estimator.classes_ = classes
     return indices.astype(np.int64)
