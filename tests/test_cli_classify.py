@@ -100,5 +100,5 @@ def test_other_files_are_no_models(folder: Path) -> None:
 @pytest.mark.parametrize("name", ["train", "predict", "evaluate"])
 def test_every_help_has_an_example(name: str) -> None:
     text = run(name, "--help").stdout.decode()
-    assert f"Examples:\n  compgen classify {name}" in text
+    assert f"compgen classify {name} " in text.partition("Examples:")[2]
     assert all(len(line) <= 100 for line in text.splitlines())
