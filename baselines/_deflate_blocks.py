@@ -54,7 +54,7 @@ def _tables() -> tuple[Any, ...]:
     return length_symbol, length_extra, distance_symbol, distance_extra, fixed, order
 
 
-LENGTH_SYMBOL, LENGTH_EXTRA, DISTANCE_SYMBOL, DISTANCE_EXTRA, FIXED_LENGTH, _BIT_LENGTH_ORDER = _tables()
+LENGTH_SYMBOL, LENGTH_EXTRA, DISTANCE_SYMBOL, DISTANCE_EXTRA, FIXED_LENGTH, BIT_LENGTH_ORDER = _tables()
 
 # A node in the heap is one integer, frequency << 18 | depth << 10 | node: comparing ``>> 10`` compares (frequency,
 # depth).
@@ -264,7 +264,7 @@ def lengths_cost(counts, bit_lengths, work):  # type: ignore[no-untyped-def]
     """Bits to send the two codes' lengths, given the counts (19,) of their run-length symbols."""
     huffman_lengths(counts, bit_lengths, work)
     sent = 18
-    while sent >= 3 and bit_lengths[_BIT_LENGTH_ORDER[sent]] == 0:
+    while sent >= 3 and bit_lengths[BIT_LENGTH_ORDER[sent]] == 0:
         sent -= 1
     bits = 14 + 3 * (sent + 1) + 2 * counts[16] + 3 * counts[17] + 7 * counts[18]
     for n in range(BIT_LENGTHS):

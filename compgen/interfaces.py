@@ -104,6 +104,11 @@ class Compressor(ABC):
     brute_force: ClassVar[bool] = True
 
     @property
+    def window_bytes(self) -> int | None:
+        """How far back it looks at all, in bytes; None where that is more than what is usually compared."""
+        return None
+
+    @property
     def library(self) -> str:
         """The library that does the work, with its version: code lengths, and so predictions, depend on it."""
         return "compgen's own code"
@@ -128,6 +133,14 @@ class Compressor(ABC):
     def code_lengths(self, blocks: Sequence[bytes]) -> list[float]:
         """``[code_length(block) for block in blocks]``, which some codecs do faster."""
         return [self.code_length(block) for block in blocks]
+
+    def pair_lengths(self, firsts: Sequence[bytes], seconds: Sequence[bytes]) -> FloatArray:
+        """Bits of each first text followed by each second one: float64 ``(len(firsts), len(seconds))``.
+
+        Invariant: ``pair_lengths([x], [y])[0, 0] == code_length(x + y)``, which is what is called for each pair unless
+        a codec can do once what many pairs have in common.
+        """
+        return np.array([[self.code_length(x + y) for y in seconds] for x in firsts]).reshape(-1, len(seconds))
 
     def continuations(self, context: bytes) -> ContinuationLengths:
         """The code lengths of the 256 continuations of ``context``; by brute force unless a codec knows better."""
@@ -196,6 +209,14 @@ class Session(ABC):
         return np.stack(rows, axis=1) if rows else self.probabilities()[:, None][:, :0]
 
 
+class Primed(ABC):
+    """A predictor that has read a context, and scores any number of streams as if each came right after it."""
+
+    @abstractmethod
+    def code_lengths(self, streams: Sequence[Symbols]) -> list[FloatArray]:
+        """Bits of each symbol of each stream: one float64 array a stream, of its length."""
+
+
 class Predictor(ABC):
     """A model that gives every possible next symbol a probability, given those before it.
 
@@ -254,6 +275,21 @@ class Predictor(ABC):
         """
         return [math.fsum(lengths) for lengths in self.code_lengths(blocks)]
 
+    #: Can :meth:`primed` leave the model as it is while it scores?
+    can_freeze: ClassVar[bool] = False
+
+    def primed(self, context: Symbols, learn: bool = True) -> Primed:
+        """This predictor after a context, for scoring many streams that each follow it.
+
+        What ``code_lengths(streams, [context] * len(streams))`` gives, which is what the default calls; a predictor
+        that can keep what it made of the context reads it only once, and may learn it as what it is primed with.
+        Without ``learn`` the model is frozen: what it scores does not change it. Raises
+        :class:`~compgen.errors.UsageError` where it cannot be (:attr:`can_freeze`).
+        """
+        if not learn:
+            raise UsageError(f"{self.name} learns from all that it reads and cannot be frozen")
+        return _PrimedAgain(self, context)
+
     def _score(self, stream: Symbols, context: Symbols, done: int, total: int, progress: Progress | None) -> FloatArray:
         session = self.session([context])
         chosen = np.empty(len(stream))
@@ -264,6 +300,17 @@ class Predictor(ABC):
             if progress is not None:
                 progress(done + position + 1, total)
         return -numerics.log2(chosen)
+
+
+class _PrimedAgain(Primed):
+    """Reads the context again for each stream."""
+
+    def __init__(self, predictor: Predictor, context: Symbols) -> None:
+        self._predictor = predictor
+        self._context = context
+
+    def code_lengths(self, streams: Sequence[Symbols]) -> list[FloatArray]:
+        return self._predictor.code_lengths(streams, [self._context] * len(streams))
 
 
 class BlockCoder(ABC):

@@ -27,7 +27,7 @@ def docs() -> ModuleType:
     "name",
     [
         *("README.md", "docs/compressing.md", "docs/sampling.md", "docs/transformer.md", "docs/plugins.md"),
-        *("docs/parallel.md", "docs/evaluating.md", "docs/benchmark.md", "docs/datasets.md"),
+        *("docs/parallel.md", "docs/evaluating.md", "docs/datasets.md", "docs/benchmark.md", "docs/classify.md"),
     ],
 )
 def test_examples_run_and_print_what_is_shown(

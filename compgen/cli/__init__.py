@@ -31,6 +31,7 @@ COMMANDS = {
     "evaluate": "compgen.cli.evaluate",
     "correlate": "compgen.cli.correlate",
     "bench": "compgen.cli.bench",
+    "classify": "compgen.cli.classify",
     "list": "compgen.cli.listing",
 }
 

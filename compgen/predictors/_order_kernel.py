@@ -167,3 +167,86 @@ def decode(nodes, state, depth, discounts, coder, code, out):  # type: ignore[no
         out[position] = symbol
         _push(nodes, state, depth, np.uint8(symbol))
     return len(out)
+
+
+@kernel
+def learn_all(nodes, state, depth, symbols, start):  # type: ignore[no-untyped-def]
+    """:func:`learn` from ``start`` on, without ever starting afresh; returns where there is no more room."""
+    for position in range(start, len(symbols)):
+        if state[USED] + depth + 1 > len(nodes):
+            return position
+        _push(nodes, state, depth, symbols[position])
+    return len(symbols)
+
+
+@inner
+def _slot(keys, node, symbol):  # type: ignore[no-untyped-def]
+    """Where the symbol after a context is in a table of open addresses (0: free), or would be."""
+    mask = keys.size - 1
+    key = node * 256 + symbol + 1
+    slot = ((key * 0x9E3779B97F4A7C1) >> 24) & mask
+    while keys[slot] != 0 and keys[slot] != key:
+        slot = (slot + 1) & mask
+    return slot, key
+
+
+@kernel
+def freeze(nodes, used, discounts, keys, values, escape, credit):  # type: ignore[no-untyped-def]
+    """The tree as tables: of each context what it leaves to the shorter one, of each node its share before that.
+
+    ``keys`` int64 and ``values`` int32 ``(a power of 2 above 2 * used,)``, zeros before, get the nodes by context and
+    symbol; ``escape`` (ones before) and ``credit`` are float64 ``(used,)``.
+    """
+    order = np.zeros(used, np.int8)
+    unit = 1.0 / (1 << DISCOUNT_BITS)
+    for context in range(used):  # before the nodes after it, which were made later
+        first = nodes[context, CHILD]
+        if first < 0:
+            continue
+        row = discounts[order[context], 1 if nodes[first, SIBLING] < 0 else 0]
+        counted, left = 0, 0
+        node = first
+        while node >= 0:
+            counted += nodes[node, COUNT]
+            left += row[min(nodes[node, COUNT], DISCOUNTS) - 1]
+            node = nodes[node, SIBLING]
+        escape[context] = left * unit / counted
+        node = first
+        while node >= 0:
+            order[node] = order[context] + 1
+            count = nodes[node, COUNT]
+            credit[node] = (count - row[min(count, DISCOUNTS) - 1] * unit) / counted
+            slot, key = _slot(keys, np.int64(context), np.int64(nodes[node, SYMBOL]))
+            keys[slot], values[slot] = key, node
+            node = nodes[node, SIBLING]
+
+
+@kernel
+def score_frozen(keys, values, escape, credit, depth, symbols, contexts, order, out):  # type: ignore[no-untyped-def]
+    """Write P(symbol) of each symbol, uint8 ``(n,)``, to ``out``, float64 ``(n,)``, from the tables of :func:`freeze`.
+
+    ``contexts`` int64 ``(depth + 1,)`` are the current contexts of order 0 (always 0) to ``order``; both are lost.
+    """
+    for position in range(len(symbols)):
+        symbol = np.int64(symbols[position])
+        probability = 1 / 256
+        longest, below = np.int64(0), np.int64(0)
+        known = True
+        for k in range(order + 1):
+            context = contexts[k]
+            probability *= escape[context]
+            node = np.int64(0)
+            if known:  # what follows a context follows all shorter ones
+                slot, key = _slot(keys, context, symbol)
+                known = keys[slot] == key
+                if known:
+                    node = np.int64(values[slot])
+                    probability += credit[node]
+                    longest = np.int64(k + 1)
+            if k > 0:
+                contexts[k] = below
+            below = node
+        if order < depth:
+            contexts[order + 1] = below
+        order = min(longest, depth)
+        out[position] = probability

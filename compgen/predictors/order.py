@@ -38,6 +38,7 @@ from compgen.interfaces import (
     FloatArray,
     IntArray,
     Predictor,
+    Primed,
     Progress,
     Session,
     Symbols,
@@ -71,6 +72,14 @@ class _OrderN(Predictor, BlockCoder):
     depth: ClassVar[int]
     exact = True
     batched = False
+    can_freeze = True
+
+    def primed(self, context: Symbols, learn: bool = True) -> Primed:
+        """See :meth:`Predictor.primed`. A frozen model has room for contexts of any length.
+
+        It computes in float64 what the model computes in integers, without their rounding.
+        """
+        return _Learning(self.depth, byte_array(context)) if learn else _Frozen(self.depth, byte_array(context))
 
     def session(self, contexts: Sequence[Symbols]) -> Session:
         """See :meth:`Predictor.session`."""
@@ -169,6 +178,46 @@ class _Tree:
         larger = np.empty((2 * len(self._nodes), 4), dtype=np.int32)
         larger[: len(self._nodes)] = self._nodes
         self._nodes = larger
+
+
+class _Learning(Primed):
+    """Branches off for every stream."""
+
+    def __init__(self, depth: int, context: npt.NDArray[np.uint8]) -> None:
+        self._tree = _Tree(depth)
+        self._tree.learn(context)
+
+    def code_lengths(self, streams: Sequence[Symbols]) -> list[FloatArray]:
+        counted = [self._tree.fork().score(byte_array(stream)) for stream in streams]
+        return [-numerics.log2(rows[:, 1] / rows[:, 2]) for rows in counted]
+
+
+class _Frozen(Primed):
+    """Tables of what was learnt from a context, without its counts."""
+
+    def __init__(self, depth: int, context: npt.NDArray[np.uint8]) -> None:
+        nodes = np.empty((1024, 4), dtype=np.int32)
+        nodes[0] = (0, 0, -1, -1)
+        state = np.zeros(kernel.CONTEXTS + depth + 1, dtype=np.int32)
+        state[kernel.USED] = 1
+        done = 0
+        while (done := kernel.learn_all(nodes, state, depth, context, done)) < len(context):
+            nodes = np.concatenate([nodes, np.empty_like(nodes)])
+        used = int(state[kernel.USED])
+        slots = 1 << (2 * used).bit_length()
+        self._tables = np.zeros(slots, np.int64), np.zeros(slots, np.int32), np.ones(used), np.zeros(used)
+        kernel.freeze(nodes, used, DISCOUNTS, *self._tables)
+        self._depth, self._order = depth, int(state[kernel.ORDER])
+        self._contexts = state[kernel.CONTEXTS :].astype(np.int64)
+
+    def code_lengths(self, streams: Sequence[Symbols]) -> list[FloatArray]:
+        lengths = []
+        for stream in streams:
+            symbols = byte_array(stream)
+            out = np.empty(len(symbols))
+            kernel.score_frozen(*self._tables, self._depth, symbols, self._contexts.copy(), self._order, out)
+            lengths.append(-numerics.log2((out + 2.0**-23) / (1 + 2.0**-15)))
+        return lengths
 
 
 class _OrderSession(Session):

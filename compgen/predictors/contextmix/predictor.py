@@ -13,8 +13,19 @@ import numpy as np
 
 from compgen import numerics
 from compgen.errors import UsageError
-from compgen.interfaces import BlockCoder, Done, FileName, FloatArray, Predictor, Progress, Session, Symbols, byte_array
-from compgen.predictors.contextmix.priming import Start, primed, read_file, unprimed
+from compgen.interfaces import (
+    BlockCoder,
+    Done,
+    FileName,
+    FloatArray,
+    Predictor,
+    Primed,
+    Progress,
+    Session,
+    Symbols,
+    byte_array,
+)
+from compgen.predictors.contextmix.priming import Start, learnt, primed, read_file, unprimed
 from compgen.predictors.contextmix.settings import LEVELS, MEMORY_MB, MODES, Shape, guided, recipe
 from compgen.predictors.contextmix.stream import Stream
 
@@ -135,12 +146,33 @@ class ContextMix(StreamPredictor):
     def _lent(self) -> AbstractContextManager[Stream]:
         return self.start().lent()
 
-    def start(self, guides: int = 0) -> Start:
-        """The state to start from, with room for the advice of some guides in the model for text."""
+    def primed(self, context: Symbols, learn: bool = True) -> Primed:
+        """See :meth:`Predictor.primed`; the context is learnt as ``prime`` is, so that what follows it weighs more."""
+        return _Primed(self.start(context=byte_array(context).tobytes())) if learn else super().primed(context, learn)
+
+    def start(self, guides: int = 0, context: bytes | None = None) -> Start:
+        """The state to start from: after ``prime``, and after a context if there is one.
+
+        ``guides``: how many advise the model for text.
+        """
         slots = 1 << (((self.memory_mb or MEMORY_MB[self.level]) * 65536).bit_length() - 1)
         finding = self.level if self.mode == "auto" else 0
         shape = Shape() if finding else Shape(self.mode, self.width, self.bits, self.channels)
         made = guided(recipe(shape.mode, self.level, shape.bits), guides)
+        if context is not None:
+            return learnt(made, shape, finding, slots, (read_file(self.prime) if self.prime else b"") + context)
         if self.prime:
             return primed(made, shape, finding, slots, self.prime, self.weights_sha256)
         return unprimed(made, shape, finding, slots)
+
+
+class _Primed(Primed):
+    def __init__(self, start: Start) -> None:
+        self._start = start
+
+    def code_lengths(self, streams: Sequence[Symbols]) -> list[FloatArray]:
+        lengths = []
+        for stream in streams:
+            with self._start.lent() as reader:
+                lengths.append(-numerics.log2(reader.score(byte_array(stream))))
+        return lengths

@@ -88,7 +88,7 @@ def primed(made: Recipe, shape: Shape, finding: int, max_slots: int, prime: str,
     key = (made, shape, finding, max_slots, sha256)
     with _learning:
         if key not in _primed:
-            _primed[key] = _learnt(made, shape, finding, max_slots, _verified(prime, sha256))
+            _primed[key] = learnt(made, shape, finding, max_slots, _verified(prime, sha256))
             if len(_primed) > _KEPT:
                 _primed.popitem(last=False)
         _primed.move_to_end(key)
@@ -111,7 +111,8 @@ def _verified(path: str, sha256: str) -> bytes:
     return data
 
 
-def _learnt(made: Recipe, shape: Shape, finding: int, max_slots: int, data: bytes) -> Start:
+def learnt(made: Recipe, shape: Shape, finding: int, max_slots: int, data: bytes) -> Start:
+    """The state after some data; :func:`primed` keeps those of files."""
     finder = Finder(finding) if finding else None
     stream = Stream(model.start(made, shape, max_slots), max_slots, _NOTHING, finder=finder)
     stream.read(np.frombuffer(data, dtype=np.uint8))

@@ -1,0 +1,149 @@
+"""Classification on labelled texts: accuracy, times, pairs a second, and the published table with an honest rule.
+
+    python scripts/bench_classify.py DATA                  accuracy of every estimator on every set in DATA
+    python scripts/bench_classify.py DATA --speed          gzip's kernel against gzip.compress, on pairs of DATA's r8
+    python scripts/bench_classify.py DATA --published      the paper's rule (ties count as right) beside honest ones
+
+DATA has a folder a set, each with train.jsonl.gz and test.jsonl.gz (fields text and label). Times are CPU seconds of
+one process, those of compared programs in turns. The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from compgen import registry
+from compgen.classify import CompressionKNN, DictionaryClassifier, LikelihoodClassifier
+from compgen.classify.evaluation import leakage, wilson_interval
+from compgen.classify.tables import read_table
+
+
+def load(folder: Path) -> tuple[list[bytes], Any, list[bytes], Any]:
+    """Training texts and labels, test texts and labels."""
+    train, test = (read_table(str(folder / f"{name}.jsonl.gz")) for name in ("train", "test"))
+    return train.texts, np.array(train.labelled()), test.texts, np.array(test.labelled())
+
+
+def bag_of_words() -> Any:
+    """What to beat: TF-IDF of words with logistic regression."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    return make_pipeline(TfidfVectorizer(), LogisticRegression(C=10, max_iter=2000))
+
+
+def accuracies(folder: Path, jobs: int) -> list[dict[str, Any]]:
+    """Every estimator at its defaults, and the bag of words."""
+    train, labels, test, truth = load(folder)
+    leaks = len(leakage((train, labels), (test, truth)))
+    rows = []
+    for name, made in (
+        ("LikelihoodClassifier()", LikelihoodClassifier(n_jobs=jobs)),
+        ("DictionaryClassifier()", DictionaryClassifier(n_jobs=jobs)),
+        ("CompressionKNN()", CompressionKNN(n_jobs=jobs)),
+        ("TF-IDF, logistic regression", bag_of_words()),
+    ):
+        start = time.process_time()
+        made.fit(train, labels)
+        fitted = time.process_time()
+        right = int((made.predict(test) == truth).sum())
+        seconds = fitted - start, time.process_time() - fitted
+        low, high = wilson_interval(right, len(test))
+        rows.append(
+            {
+                "set": folder.name,
+                "classifier": name,
+                "accuracy": right / len(test),
+                "interval_95": [low, high],
+                "fit_cpu_seconds": seconds[0],
+                "predict_cpu_seconds": seconds[1],
+                "leaked_test_texts": leaks,
+                "chosen": [str(getattr(made, key)) for key in ("predictor_", "background_") if hasattr(made, key)],
+            }
+        )
+        print(f"{folder.name:16} {name:28} {right / len(test):.4f}  {seconds[0]:8.1f} {seconds[1]:8.1f} s", flush=True)
+    return rows
+
+
+def speed(folder: Path, texts: int, rounds: int) -> dict[str, float]:
+    """CPU microseconds a pair: the kernel in exact bits, one call of gzip, and three, in turns on the same pairs."""
+    train, _, test, _ = load(folder)
+    codec = registry.compressor("gzip")
+    firsts = [test[i] + b" " for i in np.linspace(0, len(test) - 1, texts).astype(int)]
+    sample = [train[i] for i in np.linspace(0, len(train) - 1, 60).astype(int)]
+    codec.pair_lengths(firsts[:1], train[:2])  # compiled
+    costs: dict[str, list[float]] = {"kernel": [], "one gzip call": [], "three gzip calls": []}
+    for _ in range(rounds):
+        start = time.process_time()
+        codec.pair_lengths(firsts, train)
+        costs["kernel"].append((time.process_time() - start) / (len(firsts) * len(train)))
+        start = time.process_time()
+        for x in firsts:
+            for y in sample:
+                gzip.compress(x + y)
+        costs["one gzip call"].append((time.process_time() - start) / (len(firsts) * len(sample)))
+        start = time.process_time()
+        for x in firsts:
+            for y in sample:
+                gzip.compress(x)
+                gzip.compress(y)
+                gzip.compress(x + y)
+        costs["three gzip calls"].append((time.process_time() - start) / (len(firsts) * len(sample)))
+    medians = {name: 1e6 * float(np.median(values)) for name, values in costs.items()}
+    for name, value in medians.items():
+        print(f"{name:18} {value:7.2f} us a pair, {value / medians['kernel']:.1f} x the kernel")
+    return medians
+
+
+def published(folder: Path, jobs: int) -> dict[str, Any]:
+    """Whole-byte gzip NCD: the paper's rule for k=2 beside rules that do not look at the label."""
+    train, labels, test, truth = load(folder)
+    knn = CompressionKNN(k=5, bytes=True, n_jobs=jobs).fit(train, labels)
+    _, indices = knn.kneighbors(test)
+    voters = labels[indices]
+    either = (voters[:, :2] == truth[:, None]).any(axis=1).mean()
+    random = (voters[:, :2] == truth[:, None]).mean()
+    five = CompressionKNN(k=5, bytes=True, n_jobs=jobs).fit(train, labels).predict(test)
+    row = {
+        "set": folder.name,
+        "paper_top2": float(either),
+        "k1": float((voters[:, 0] == truth).mean()),
+        "k2_random_tie": float(random),
+        "k2_nearest_tie": float((voters[:, 0] == truth).mean()),
+        "k5_nearest_tie": float((five == truth).mean()),
+        "tied_nearest": knn.tie_fraction_,
+    }
+    print("  ".join(f"{key} {value if isinstance(value, str) else round(value, 4)}" for key, value in row.items()))
+    return row
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--sets", nargs="*", help="only these")
+    parser.add_argument("--speed", action="store_true")
+    parser.add_argument("--published", action="store_true")
+    parser.add_argument("--texts", type=int, default=400, help="test texts for --speed")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--jobs", type=int, default=1)
+    options = parser.parse_args()
+    folders = [path for path in sorted(options.data.iterdir()) if not options.sets or path.name in options.sets]
+    if options.speed:
+        result: Any = speed(options.data / "r8", options.texts, options.rounds)
+    elif options.published:
+        result = [published(folder, options.jobs) for folder in folders]
+    else:
+        result = [row for folder in folders for row in accuracies(folder, options.jobs)]
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
