@@ -16,7 +16,7 @@ from compgen.coding import quantise
 from compgen.errors import UsageError
 from compgen.interfaces import Done, IntArray, Predictor
 from compgen.neuraltext import _kernel as kernel
-from compgen.neuraltext import streams as m1
+from compgen.neuraltext import streams
 from compgen.neuraltext.windows import RESETS, Bytes, Windows
 
 #: Streams that M1 reads in step: more would not make it faster.
@@ -79,14 +79,14 @@ class _Work:
         self.written = [bytearray() for _ in ends]
         slots = min(SLOTS, len(ends))
         limbs = windows.window_bits // 32 + 2
-        self._streams = m1.start(predictor, slots)
+        self._streams = streams.start(predictor, slots)
         self._intervals = np.zeros((slots, 4, limbs), np.int64)
         self._counters = np.zeros((slots, 6), np.int64)
         self._rounds = np.zeros((slots, limbs), np.int64)
         self._pieces = np.arange(slots)  # the piece of each slot
         self._given = slots
         self._begin(np.arange(slots))
-        self._root = quantise(m1.start(predictor, 1).probabilities()[0], windows.precision_bits)
+        self._root = quantise(streams.start(predictor, 1).probabilities()[0], windows.precision_bits)
 
     def _begin(self, slots: IntArray) -> None:
         pieces = self._pieces[slots]
@@ -139,7 +139,7 @@ class _Work:
     def _shrink(self, busy: np.typing.NDArray[np.bool_]) -> np.typing.NDArray[np.bool_]:
         """Drop the slots that have nothing to do."""
         kept = np.flatnonzero(busy)
-        self._streams = self._streams.select(kept)
+        self._streams = self._streams.copies(kept)
         for name in ("_intervals", "_counters", "_rounds", "_pieces"):
             setattr(self, name, getattr(self, name)[kept])
         return busy[kept]

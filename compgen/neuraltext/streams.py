@@ -26,8 +26,8 @@ class Streams(ABC):
         """Let some streams start anew, as if they had read nothing."""
 
     @abstractmethod
-    def select(self, streams: IntArray) -> Streams:
-        """Copies of some streams, in this order; this object is not to be used any more."""
+    def copies(self, streams: IntArray) -> Streams:
+        """Some streams, in this order, independent of these."""
 
 
 def start(predictor: Predictor, count: int) -> Streams:
@@ -35,7 +35,7 @@ def start(predictor: Predictor, count: int) -> Streams:
     session = predictor.session([b""] * count if count else [])
     if isinstance(session, TransformerSession):
         return _InStep(session)
-    return _OneByOne(predictor, count)
+    return _OneByOne(predictor.session([b""]), [None] * count)
 
 
 class _InStep(Streams):
@@ -53,17 +53,17 @@ class _InStep(Streams):
     def restart(self, streams: IntArray) -> None:
         self._session.restart(streams)
 
-    def select(self, streams: IntArray) -> Streams:
+    def copies(self, streams: IntArray) -> Streams:
         return _InStep(self._session.select(streams))
 
 
 class _OneByOne(Streams):
     """Any predictor: a session for each stream, copied from one that has read nothing."""
 
-    def __init__(self, predictor: Predictor, count: int) -> None:
-        self._fresh = predictor.session([b""])
-        self._root = self._fresh.probabilities()[0]
-        self._sessions: list[Session | None] = [None] * count  # None: nothing read yet
+    def __init__(self, fresh: Session, sessions: list[Session | None]) -> None:
+        self._fresh = fresh
+        self._root = fresh.probabilities()[0]
+        self._sessions = sessions  # None: nothing read yet
 
     def probabilities(self) -> FloatArray:
         rows = np.empty((len(self._sessions), 256))
@@ -82,11 +82,6 @@ class _OneByOne(Streams):
         for i in streams:
             self._sessions[i] = None
 
-    def select(self, streams: IntArray) -> Streams:
-        chosen, seen = [], set[int]()
-        for i in streams.tolist():
-            session = self._sessions[i]
-            chosen.append(session.fork() if session is not None and i in seen else session)
-            seen.add(i)
-        self._sessions = chosen
-        return self
+    def copies(self, streams: IntArray) -> Streams:
+        chosen = [self._sessions[i] for i in streams]
+        return _OneByOne(self._fresh, [None if session is None else session.fork() for session in chosen])
