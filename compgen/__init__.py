@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from compgen.archive import ArchiveReader, ArchiveWriter, compress, decompress
     from compgen.bridge import as_compressor, as_predictor
     from compgen.errors import BadInputError, CompgenError, CorruptDataError, MissingExtraError, UsageError
+    from compgen.evaluation import correlate, evaluate
     from compgen.interfaces import (
         Compressor,
         ContinuationLengths,
@@ -34,6 +35,7 @@ __version__ = "0.1.0"
 _HOME = {
     **dict.fromkeys(["ArchiveReader", "ArchiveWriter", "compress", "decompress"], "compgen.archive"),
     **dict.fromkeys(["as_compressor", "as_predictor"], "compgen.bridge"),
+    **dict.fromkeys(["correlate", "evaluate"], "compgen.evaluation"),
     "sample": "compgen.sampling",
     "jobs": "compgen.parallel",
     **dict.fromkeys(["compressor", "predictor", "sampler"], "compgen.registry"),
@@ -66,7 +68,9 @@ __all__ = [
     "as_predictor",
     "compress",
     "compressor",
+    "correlate",
     "decompress",
+    "evaluate",
     "jobs",
     "predictor",
     "sample",

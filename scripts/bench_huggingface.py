@@ -138,7 +138,7 @@ def take(predictor: compgen.Predictor, tokens: int) -> bytes:
     """Text of so many tokens."""
     from compgen.predictors.huggingface.coder import cut
 
-    vocabulary = predictor._load().vocabulary  # type: ignore[attr-defined]
+    vocabulary = predictor.load().vocabulary  # type: ignore[attr-defined]
     text = default_context() * (2 + tokens // 256)
     return bytes(vocabulary.join(cut(text, vocabulary).tokens[:tokens]))
 

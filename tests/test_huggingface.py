@@ -194,7 +194,7 @@ def test_any_code_decodes_or_is_refused(hf: Callable[..., HuggingFace], name: st
 def test_code_is_as_long_as_the_model_says(saved: Callable[[str], Path], context: int, stride: int) -> None:
     """Against the network itself, without a cache, on what the window holds at each token."""
     predictor = HuggingFace(str(saved("gpt2")), streams=1, context=context, stride=stride)
-    loaded = predictor._load()
+    loaded = predictor.load()
     tokens = loaded.vocabulary.tokenise(TEXT[:400])
     assert tokens is not None
     window, bits = [0], 0.0
@@ -212,13 +212,13 @@ def test_code_is_as_long_as_the_model_says(saved: Callable[[str], Path], context
 
 def test_special_text_is_text_and_nothing_is_added(hf: Callable[..., HuggingFace]) -> None:
     for name in ("gpt2", "llama"):
-        vocabulary = hf(name)._load().vocabulary
+        vocabulary = hf(name).load().vocabulary
         for data in (b"a <|endoftext|> b", b"<s>the</s>", b"the code", b" the code", b"code"):
             tokens = vocabulary.tokenise(data)
             assert tokens is not None
             assert vocabulary.join(tokens) == data
             assert not set(tokens.tolist()) & set(vocabulary.banned.tolist())
-    assert len(hf("gpt2")._load().vocabulary.tokenise(b" the code length")) <= 6
+    assert len(hf("gpt2").load().vocabulary.tokenise(b" the code length")) <= 6
 
 
 def test_tokenizers_of_other_kinds() -> None:
@@ -246,7 +246,7 @@ def test_tokenizers_of_other_kinds() -> None:
 
 
 def test_only_what_is_no_text_is_coded_plainly(hf: Callable[..., HuggingFace]) -> None:
-    vocabulary, noise = hf("gpt2")._load().vocabulary, bytes(range(128, 256))
+    vocabulary, noise = hf("gpt2").load().vocabulary, bytes(range(128, 256))
     cut = coder.cut(TEXT[:1000] + noise + TEXT[1000:2000], vocabulary)
     assert len(cut.plain) == 1
     assert len(cut.plain[0][1]) <= len(noise) + 2 * coder.SMALLEST_SEGMENT_BYTES
@@ -254,14 +254,14 @@ def test_only_what_is_no_text_is_coded_plainly(hf: Callable[..., HuggingFace]) -
     cut = coder.cut(stray, vocabulary)
     assert not cut.plain  # a byte out of place is a token of its own
     assert vocabulary.join(cut.tokens) == stray
-    assert not coder.cut(noise, hf("byt5")._load().vocabulary).plain
+    assert not coder.cut(noise, hf("byt5").load().vocabulary).plain
 
 
 @pytest.mark.parametrize("data", [b"\xff" * 40000, b"a\xff" * 20000, TEXT * 13, b"x" * 40000])
 def test_cutting_is_no_quadratic_work(
     hf: Callable[..., HuggingFace], monkeypatch: pytest.MonkeyPatch, data: bytes
 ) -> None:
-    vocabulary, seen = hf("gpt2")._load().vocabulary, []
+    vocabulary, seen = hf("gpt2").load().vocabulary, []
     tokenise = type(vocabulary).tokenise
     monkeypatch.setattr(type(vocabulary), "tokenise", lambda self, part: seen.append(len(part)) or tokenise(self, part))
     cut = coder.cut(data, vocabulary)
@@ -318,7 +318,7 @@ def test_cuda(hf: Callable[..., HuggingFace], dtype: str) -> None:
 
 
 def test_a_growing_cache_is_the_librarys_own(saved: Callable[[str], Path]) -> None:
-    loaded = HuggingFace(str(saved("llama")))._load()
+    loaded = HuggingFace(str(saved("llama"))).load()
     tokens = np.random.default_rng(0).integers(3, 250, (2, 100))
     ours, theirs = loaded.new_cache(), transformers.DynamicCache(config=loaded.network.config)
     with torch.inference_mode():
@@ -351,7 +351,7 @@ MERGES = [("a", "b"), ("b", "a"), ("a", "ab"), ("ab", "b")]
 
 def probability(predictor: HuggingFace, prefix: bytes, start: bool = True) -> float:
     """P(text begins with prefix): the sum over all coverings, by the network itself."""
-    loaded = predictor._load()
+    loaded = predictor.load()
     table = [(token, data) for token, data in enumerate(loaded.vocabulary.token_bytes) if data]
 
     @cache
@@ -414,7 +414,7 @@ def test_bytes_with_two_tokens_each(saved: Callable[[str], Path]) -> None:
 
 def probability_after(predictor: HuggingFace, text: bytes) -> float:
     """As :func:`probability`, from the start token that this model has."""
-    loaded = predictor._load()
+    loaded = predictor.load()
     table = loaded.vocabulary.token_bytes
 
     def covered(tokens: list[int], rest: bytes) -> float:

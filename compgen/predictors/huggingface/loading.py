@@ -25,10 +25,10 @@ except ImportError:
     raise MissingExtraError("hf", "lm") from None
 
 from compgen.predictors.huggingface.files import Stamp
-from compgen.predictors.huggingface.model import TokenModel, running
+from compgen.predictors.huggingface.model import TokenModel, home, running
 from compgen.predictors.huggingface.vocabulary import Vocabulary
 
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_DTYPES = {name: getattr(torch, name) for name in ("float32", "bfloat16", "float16", "float64")}
 
 
 _quiet_lock, _quiet_until = threading.Lock(), contextlib.ExitStack()
@@ -73,15 +73,16 @@ def _silence() -> Iterator[None]:
 _load_lock = threading.Lock()
 
 
-def load(folder: Path, stamp: Stamp, dtype: str, device: str, threads: int) -> TokenModel:
+def load(folder: Path, stamp: Stamp, dtype: str, device: str, threads: int, device_map: str = "") -> TokenModel:
     """The model and tokenizer of a folder; ``stamp`` is what changes when its files do. The last two are kept."""
     with _load_lock:
-        return _load(folder, stamp, dtype, device, threads)
+        return _load(folder, stamp, dtype, device, threads, device_map)
 
 
 @lru_cache(maxsize=2)
-def _load(folder: Path, _stamp: Stamp, dtype: str, device: str, threads: int) -> TokenModel:
+def _load(folder: Path, _stamp: Stamp, dtype: str, device: str, threads: int, device_map: str) -> TokenModel:
     device = checked_device(device)
+    _require_accelerate(device_map)
     with quiet(), running(threads):
         tokenizer = _attempt(folder, "tokenizer", transformers.AutoTokenizer.from_pretrained)
         network, report = _attempt(
@@ -90,10 +91,19 @@ def _load(folder: Path, _stamp: Stamp, dtype: str, device: str, threads: int) ->
             transformers.AutoModelForCausalLM.from_pretrained,
             dtype=_DTYPES[dtype],
             output_loading_info=True,
+            **({"device_map": device_map} if device_map else {}),
         )
         _require_whole(folder, report)
-        network = network.to(device).eval()
+        network = (network if device_map else network.to(device)).eval()
         return _token_model(folder, network, tokenizer)
+
+
+def _require_accelerate(device_map: str) -> None:
+    if device_map:
+        try:
+            import accelerate  # noqa: F401  # which the library would miss in other words
+        except ImportError:
+            raise MissingExtraError(f"hf: device_map={device_map}", "accelerate") from None
 
 
 def _attempt(folder: Path, what: str, read: Any, **options: Any) -> Any:
@@ -138,14 +148,14 @@ def _token_model(folder: Path, network: Any, tokenizer: Any) -> TokenModel:
 
 def _is_causal(network: Any) -> bool:
     """Does what follows leave the first prediction as it is?"""
-    device = next(network.parameters()).device
+    device = home(network)
     try:
         pairs = torch.tensor([[0, 1, 1, 1], [0, 2, 3, 2]], device=device)
         first = network(input_ids=pairs, use_cache=False).logits[:, 0].float()
     except Exception as error:
         raise CompgenError(f"hf: the model does not run: {_line(error)}") from None
     spread = float(first[0].max() - first[0].min())
-    tolerance = 1e-4 if network.dtype == torch.float32 else 0.02
+    tolerance = 1e-4 if network.dtype in (torch.float32, torch.float64) else 0.02
     return not float((first[0] - first[1]).abs().max()) > tolerance * spread  # says nothing of outputs that are NaN
 
 
@@ -165,7 +175,7 @@ def default_threads() -> int:
     return int(torch.get_num_threads())
 
 
-def numerics(model: TokenModel, dtype: str, device: str, threads: int) -> str:
+def numerics(model: TokenModel, dtype: str, device: str, threads: int, device_map: str = "") -> str:
     """All that a model's probabilities may depend on beside its files and the spec, as ``name value, name value``."""
     fields = {
         "torch": torch.__version__,
@@ -184,6 +194,8 @@ def numerics(model: TokenModel, dtype: str, device: str, threads: int) -> str:
     else:
         fields["device"] = "cpu"
         fields["CPU"] = f"{_processor()} with {torch.backends.cpu.get_cpu_capability()}"
+    if device_map:
+        fields["device map"] = device_map
     return ", ".join(f"{name} {_plain(value)}" for name, value in fields.items())
 
 

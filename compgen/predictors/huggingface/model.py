@@ -39,6 +39,12 @@ def running(threads: int) -> Iterator[None]:
             torch.set_num_threads(before)
 
 
+def home(network: Any) -> Any:
+    """The device that inputs go to; a network that is spread over several moves them on by itself."""
+    device = next(network.parameters()).device
+    return torch.device("cpu") if device.type == "meta" else device
+
+
 class _GrowingLayer(DynamicLayer):
     """A layer's keys and values in a buffer with room to spare; the library's own copies all of them every step."""
 
@@ -106,11 +112,12 @@ class TokenModel:
     attention: str
 
     def __post_init__(self) -> None:
-        self.device = next(self.network.parameters()).device
+        self.device = home(self.network)
         self._banned = torch.from_numpy(self.vocabulary.banned).to(self.device)
         parameters = inspect.signature(self.network.forward).parameters
         self._options: dict[str, Any] = {"use_cache": True, "return_dict": True}
-        if "logits_to_keep" in parameters:
+        self._keeps = "logits_to_keep" in parameters
+        if self._keeps:
             self._options["logits_to_keep"] = 1
 
     @property
@@ -159,16 +166,25 @@ class TokenModel:
             read = self.network(input_ids=ids[:, first : first + piece], past_key_values=cache, **self._options)
         return read.logits[:, -1]
 
+    def logits(self, tokens: IntArray, count: int) -> Any:
+        """Read tokens ``(streams, n)`` at once: the logits after the last ``count``, or after all, ``(streams, count or
+        n, logits)``.
+        """
+        ids = torch.from_numpy(np.ascontiguousarray(tokens)).to(self.device)
+        options = {"logits_to_keep": count} if self._keeps else {}
+        return self.network(input_ids=ids, use_cache=False, return_dict=True, **options).logits
+
     def no_logits(self, streams: int) -> Any:
         """The logits of streams that have read nothing, where nothing can be read first: all tokens alike."""
         return torch.zeros((streams, self.size), device=self.device)
 
     def distribution(self, logits: Any) -> Any:
         """Probabilities of the next token, a tensor float32 ``(streams, size)``; may overwrite the logits."""
-        logits = logits[:, : self.size].float()
-        if len(self._banned):
-            logits.index_fill_(1, self._banned, float("-inf"))
-        return torch.softmax(logits, 1)
+        return torch.softmax(self.without_banned(logits[:, : self.size].float()), 1)
+
+    def without_banned(self, logits: Any) -> Any:
+        """Logits ``(n, size)`` with those of tokens that stand for no text overwritten by minus infinity."""
+        return logits.index_fill_(1, self._banned, float("-inf")) if len(self._banned) else logits
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,10 @@ class HuggingFace(Predictor, BlockCoder):
     """A causal language model of the Hugging Face library; needs its files here, and the extra ``lm``.
 
     - ``model``: a folder that ``save_pretrained`` made, or the id of a model in the library's cache or on the hub.
-    - ``dtype``: of the weights and the arithmetic.
+    - ``dtype``: of the weights and the arithmetic; ``float64`` is for comparisons.
     - ``device``: ``cpu``, ``cuda`` or ``cuda:N``.
+    - ``device_map``: ``auto``, ``balanced`` or ``sequential`` spread a model that is too large for one device over all,
+      by the library ``accelerate`` (extra ``accelerate``); the memory of the computer counts as one.
     - ``context``: how many tokens back the model looks at most; 0 for 1024, or the model's limit if that is lower.
     - ``stride``: how many of them are forgotten at once when the context is full; 0 for three quarters. A smaller one
       means more context on average, and ``context - stride`` tokens read again for each ``stride`` tokens.
@@ -39,13 +41,14 @@ class HuggingFace(Predictor, BlockCoder):
     """
 
     model: str = ""
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    dtype: Literal["float32", "bfloat16", "float16", "float64"] = "float32"
     device: str = "cpu"
     context: int = 0
     stride: int = 0
     streams: int = 0
     beam: int = 8
     threads: int = 0
+    device_map: Literal["", "auto", "balanced", "sequential"] = ""
     #: As ``threads``, settled where the predictor is made, so that worker processes compute as their parent does.
     _threads: int = dataclasses.field(init=False, repr=False, compare=False, default=0)
 
@@ -56,8 +59,10 @@ class HuggingFace(Predictor, BlockCoder):
 
         if not self.model:
             raise UsageError("hf needs a model: write hf:PATH_OR_ID")
-        if self.dtype not in ("float32", "bfloat16", "float16"):
-            raise UsageError(f"hf: dtype must be float32, bfloat16 or float16, not {self.dtype!r}")
+        if self.dtype not in ("float32", "bfloat16", "float16", "float64"):
+            raise UsageError(f"hf: dtype must be float32, bfloat16, float16 or float64, not {self.dtype!r}")
+        if self.device_map and self.device != "cpu":
+            raise UsageError("hf: give device or device_map, not both")
         for key, low, high in (
             ("context", 2, 1 << 24),
             ("stride", 1, 1 << 24),
@@ -80,11 +85,16 @@ class HuggingFace(Predictor, BlockCoder):
         return ",".join([f"{self.name}:{self.model}", *changed])
 
     @property
+    def thread_count(self) -> int:
+        """With how many threads of the processor it computes."""
+        return self._threads
+
+    @property
     def numerics(self) -> str:  # type: ignore[override]
         """See :attr:`Predictor.numerics`."""
         from compgen.predictors.huggingface import loading
 
-        return loading.numerics(self._load(), self.dtype, self.device, self._threads)
+        return loading.numerics(self.load(), self.dtype, self.device, self._threads, self.device_map)
 
     @property
     def weights_sha256(self) -> str:  # type: ignore[override]
@@ -111,7 +121,7 @@ class HuggingFace(Predictor, BlockCoder):
         from compgen.predictors.huggingface import coder, loading
         from compgen.predictors.huggingface.model import running
 
-        model = self._load()
+        model = self.load()
         with loading.quiet(), running(self._threads):
             return coder.encode(data, model, self._streams(len(data)), self._window(model), done)
 
@@ -120,21 +130,22 @@ class HuggingFace(Predictor, BlockCoder):
         from compgen.predictors.huggingface import coder, loading
         from compgen.predictors.huggingface.model import running
 
-        model = self._load()
+        model = self.load()
         with loading.quiet(), running(self._threads):
             return coder.decode(code, length, model, self._streams(length), self._window(model), done)
 
     def _coverings(self) -> _covering.Coverings:
         from compgen.predictors.huggingface.bytewise import Reader
 
-        model = self._load()
+        model = self.load()
         return _covering.Coverings(Reader(model, self._window(model), self._threads), self.beam)
 
-    def _load(self) -> TokenModel:
+    def load(self) -> TokenModel:
+        """The model and its tokenizer. The last two that were loaded are kept."""
         from compgen.predictors.huggingface import loading
 
         folder = files.folder_of(self.model)
-        return loading.load(folder, files.stamp(folder), self.dtype, self.device, self._threads)
+        return loading.load(folder, files.stamp(folder), self.dtype, self.device, self._threads, self.device_map)
 
     def _streams(self, length: int) -> int:
         return self.streams or max(1, min(MAX_STREAMS, length // STREAM_BYTES))

@@ -31,7 +31,7 @@ class Vocabulary:
     def __init__(self, tokenizer: Any, logits: int) -> None:
         backend = getattr(tokenizer, "backend_tokenizer", None)
         self._backend = None if backend is None else _exact(backend)
-        self._tokenizer = tokenizer
+        self.tokenizer = tokenizer
         found = _bytes_of_python(tokenizer) if backend is None else _bytes_of(backend)
         for special in tokenizer.all_special_ids:
             found.pop(special, None)
@@ -107,7 +107,7 @@ class Vocabulary:
         if self._backend is not None:
             ids: list[int] = self._backend.encode(text, add_special_tokens=False).ids
             return ids
-        return list(self._tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True))
+        return list(self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True))
 
 
 def _exact(backend: Any) -> Any:
