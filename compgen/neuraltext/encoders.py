@@ -25,12 +25,14 @@ import numpy.typing as npt
 from compgen import files
 from compgen.errors import BadInputError, CorruptDataError, UsageError
 from compgen.interfaces import Done, IntArray, Predictor
-from compgen.neuraltext import arithmetic, coder, m1
+from compgen.neuraltext import arithmetic, coder, dictionary, m1
 from compgen.neuraltext.windows import Tokens, Windows, checked_tokens, token_type
 from compgen.predictors.transformer.bpe import BytePairs
 
 FORMAT, VERSION = "compgen neuraltext encoder", 1
 DEFAULT_MODEL = "transformer:200k"
+#: From so many bytes on, the dictionary of 16-bit windows is made: it takes about as long as coding these.
+_WORDS_PAY_BYTES = 1 << 17
 
 
 class Encoder(ABC):
@@ -266,11 +268,22 @@ class EqualInfo(Encoder):
         self.windows = windows or Windows()
         self.token_bits = self.windows.token_bits
         self._model = model
+        self._words: dictionary.Dictionary | None = None
 
     @property
     def model(self) -> Predictor:
         """See :attr:`Encoder.model`."""
         return self._model
+
+    def words(self) -> dictionary.Dictionary | None:
+        """The words of windows of 16 bits, where there are such; made when they are asked for first."""
+        if self._words is None and dictionary.has_words(self.windows):
+            self._words = dictionary.Dictionary(self._model, self.windows)
+        return self._words
+
+    def _pays(self, length_bytes: int) -> bool:
+        """Is the dictionary there, or are there so many bytes that it pays to make it?"""
+        return dictionary.has_words(self.windows) and (self._words is not None or length_bytes >= _WORDS_PAY_BYTES)
 
     @property
     def label(self) -> str:
@@ -282,11 +295,17 @@ class EqualInfo(Encoder):
 
     def encode(self, documents: Sequence[bytes], done: Done | None = None) -> list[Tokens]:
         """See :meth:`Encoder.encode`."""
-        return [self.windows.to_tokens(code) for code in coder.encode(self._model, self.windows, documents, done)]
+        if self._pays(sum(map(len, documents))) and (words := self.words()):
+            codes = [_told(words.encode(document), document, done) for document in documents]
+        else:
+            codes = coder.encode(self._model, self.windows, documents, done)
+        return [self.windows.to_tokens(code) for code in codes]
 
     def decode(self, tokens: Sequence[npt.ArrayLike], done: Done | None = None) -> list[bytes]:
         """See :meth:`Encoder.decode`. Any whole windows stand for some bytes, whoever made them."""
         codes = [self.windows.from_tokens(ids) for ids in tokens]
+        if self._pays(sum(map(len, codes))) and (words := self.words()):
+            return [words.decode(code) for code in codes]
         each = self.windows.window_bits // self.token_bits
         return coder.decode(self._model, self.windows, codes, None if done is None else lambda more: done(more * each))
 

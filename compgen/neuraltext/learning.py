@@ -1,0 +1,176 @@
+"""M2: the transformers of ``compgen train`` over the tokens of prepared shards. The extra ``lm`` brings what it needs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from compgen import files
+from compgen.errors import BadInputError, UsageError
+from compgen.neuraltext.corpus import Shards
+from compgen.predictors.transformer import runs
+from compgen.predictors.transformer.config import Config, preset
+from compgen.predictors.transformer.corpus import Corpus, Source, split
+from compgen.predictors.transformer.training import Recipe, Trainer
+
+RESULT = "result.json"
+
+
+class TokenCorpus(Corpus):
+    """Tokens of one encoder, of which it is known how many bytes they stand for on average.
+
+    ``before``: how many tokens of the same documents stand before those held out.
+    """
+
+    def __init__(self, source: Source, seed: int, bytes_per_token: float, before: int) -> None:
+        super().__init__([source], seed)
+        self.bytes_per_token, self.before = bytes_per_token, before
+
+    def bytes_of(self, symbols: npt.NDArray[np.int64]) -> int:
+        """See :meth:`Corpus.bytes_of`."""
+        return round(symbols.size * self.bytes_per_token)
+
+
+def corpus_of(shards: Shards, held_out: Shards | None, seed: int) -> TokenCorpus:
+    """What M2 learns from, and is judged by: other shards, or else the last twentieth of the tokens."""
+    tokens = shards.tokens()
+    if held_out is None:
+        source = split(str(shards.folder), tokens)  # type: ignore[arg-type]
+        return TokenCorpus(source, seed, shards.bytes_per_token, len(source.training))
+    if held_out.described != shards.described:
+        raise UsageError(f"{held_out.folder} was made with another encoder than {shards.folder}")
+    source = Source(str(held_out.folder), tokens, held_out.tokens(), 1.0)  # type: ignore[arg-type]
+    return TokenCorpus(source, seed, held_out.bytes_per_token, 0)
+
+
+def shape(size: str, vocab_size: int, changes: str | None = None) -> Config:
+    """A preset of ``compgen train`` for a vocabulary."""
+    return dataclasses.replace(preset(size, changes), vocabulary=vocab_size)
+
+
+def trainer(
+    shards: Shards,
+    held_out: Shards | None = None,
+    *,
+    size: str = "200k",
+    changes: str | None = None,
+    recipe: Recipe | None = None,
+    device: str = "cpu",
+) -> Trainer:
+    """A trainer of M2, as of any transformer."""
+    recipe = recipe or Recipe(context=512)
+    corpus = corpus_of(shards, held_out, recipe.seed)
+    if len(corpus.sources[0].held_out) < recipe.context:
+        raise BadInputError(
+            f"{len(corpus.sources[0].held_out)} tokens are held out, less than a context of {recipe.context}: prepare "
+            "more data, or take a shorter context"
+        )
+    return Trainer(shape(size, shards.vocab_size, changes), corpus, recipe, device=device)
+
+
+def run(
+    made: Trainer,
+    shards: Shards,
+    folder: Path,
+    *,
+    tell: Callable[[runs.Status], None] | None = None,
+    chunks: int = 64,
+) -> dict[str, Any]:
+    """Train M2 in ``folder``, going on from a checkpoint there; returns and writes the result, :data:`RESULT`."""
+    card = {"encoder": shards.described, "tokens": shards.manifest["tokens"]}
+    intervals = runs.Intervals(evaluation_chunks=chunks, evaluate_steps=max(made.recipe.steps // 4, 1))
+    runs.run(made, folder, card=card, intervals=intervals, tell=tell)
+    result = {**measured(made, shards, chunks), "encoder": summary(shards)}
+    files.write(folder / RESULT, (json.dumps(result, indent=2) + "\n").encode())
+    return result
+
+
+def summary(shards: Shards) -> dict[str, Any]:
+    """The encoder without what is long."""
+    described = {**shards.described}
+    for long in ("merges", "frequencies"):
+        described.pop(long, None)
+    return described
+
+
+def measured(made: Trainer, shards: Shards, chunks: int = 64) -> dict[str, Any]:
+    """Rates of M2 on what is held out, and by the position of tokens in their window."""
+    assert isinstance(made.corpus, TokenCorpus)
+    period = period_of(shards)
+    (rows,) = made.corpus.held_out(made.recipe.context, chunks).values()
+    bits, hits = predicted(made, rows)
+    config, ratio = made.network.config, made.corpus.bytes_per_token
+    places = _places(made.corpus, chunks, made.recipe.context, period)
+    per_token = float(bits.mean())
+    return {
+        "vocab_size": config.vocabulary,
+        "bytes_per_token": ratio,
+        "parameters": config.parameters,
+        "steps": made.step,
+        "trained_tokens": made.step * made.recipe.batch_symbols,
+        "held_out_tokens": int(rows.size),
+        "bits_per_token": per_token,
+        "uniform_bits_per_token": float(np.log2(config.vocabulary)),
+        "bits_per_byte": per_token / ratio,
+        "uniform_bits_per_byte": float(np.log2(config.vocabulary)) / ratio,
+        "accuracy": float(hits.mean()),
+        "flops_per_byte": flops_per_byte(config, ratio, shards),
+        "by_position": [
+            {
+                "position": place,
+                "bits_per_token": float(bits[places == place].mean()),
+                "accuracy": float(hits[places == place].mean()),
+            }
+            for place in range(period)
+        ],
+    }
+
+
+def period_of(shards: Shards) -> int:
+    """Tokens of a window; 1 where there are no windows."""
+    described = shards.described
+    return int(described["window_bits"]) // int(described["token_bits"]) if described["kind"] == "equal-info" else 1
+
+
+def flops_per_byte(config: Config, bytes_per_token: float, shards: Shards) -> float:
+    """Of a forward pass: two for each parameter but those that are looked up, of M2 a token, of M1 a byte."""
+    own = 2 * (config.parameters - (config.vocabulary + 1) * config.width) / bytes_per_token
+    model = shards.encoder().model
+    return own + (_model_flops(model) if model is not None else 0.0)
+
+
+def _model_flops(model: Any) -> float:
+    from compgen.predictors.transformer.predictor import Transformer
+
+    if not isinstance(model, Transformer):
+        return 0.0
+    config = model.config
+    return 2.0 * (config.parameters - (config.vocabulary + 1) * config.width)
+
+
+@torch.no_grad()
+def predicted(made: Trainer, rows: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """Bits of each token ``(chunks, context)``, and whether M2 thought it the likeliest."""
+    bits, hits = np.empty(rows.shape), np.empty(rows.shape, bool)
+    step = max(1, min(16, (1 << 25) // rows.shape[1] // made.network.config.vocabulary))
+    for first in range(0, len(rows), step):
+        symbols = torch.from_numpy(rows[first : first + step]).to(made.device)
+        logits = made.network(symbols).float()
+        nats = torch.nn.functional.cross_entropy(logits.flatten(0, 1), symbols.flatten(), reduction="none")
+        bits[first : first + step] = nats.view(symbols.shape).cpu().numpy() / np.log(2)
+        hits[first : first + step] = (logits.argmax(-1) == symbols).cpu().numpy()
+    return bits, hits
+
+
+def _places(corpus: TokenCorpus, chunks: int, context: int, period: int) -> npt.NDArray[np.int64]:
+    """Of each token of the held-out chunks ``(chunks, context)``, which one of its window it is."""
+    whole = len(corpus.sources[0].held_out) // context
+    starts = np.unique(np.linspace(0, whole - 1, min(whole, chunks)).astype(int)) * context
+    return np.asarray((corpus.before + starts[:, None] + np.arange(context)) % period)
