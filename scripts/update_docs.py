@@ -97,12 +97,17 @@ def updated(page: str, folder: Path) -> str:
 
 def command_reference() -> str:
     """``docs/cli.md``: the help of every command."""
+    import click
     from click.testing import CliRunner
 
     from compgen.cli import COMMANDS, cli
 
     parts = ["# Commands\n\nThe help texts of the program, for reading and searching.\n"]
-    for name in ("", *COMMANDS):
+    names = [""]
+    for name in COMMANDS:
+        command = cli.get_command(click.Context(cli), name)
+        names += [name, *(f"{name} {inner}" for inner in getattr(command, "commands", ()))]
+    for name in names:
         arguments = [*name.split(), "--help"]
         text = CliRunner().invoke(cli, arguments, prog_name="cgen", terminal_width=80, catch_exceptions=False).output
         parts.append(f"## cgen {name}".rstrip() + f"\n\n```text\n{text.rstrip()}\n```\n")
@@ -163,7 +168,7 @@ need. A function in `~/.bashrc` gives both what is theirs:
 ```text
 compgen() {
     case "$1" in
-        sample|predict|compress|decompress|inspect|test|train|list|--*) env compgen "$@" ;;
+        sample|predict|compress|decompress|inspect|test|train|neuraltext|list|--*) env compgen "$@" ;;
         *) builtin compgen "$@" ;;
     esac
 }

@@ -18,6 +18,7 @@ PACKAGES = {"compgen", "baselines", "samplers"}
 WEIGHTS = "compgen/predictors/transformer/shipped"
 DATA = {
     *("compgen/py.typed", "baselines/py.typed", "samplers/py.typed", "compgen/datasets/context.txt"),
+    "compgen/neuraltext/lester2024.csv",
     *(f"{WEIGHTS}/{size}.safetensors" for size in ("200k", "800k")),
 }
 

@@ -28,6 +28,7 @@ COMMANDS = {
     "inspect": "compgen.cli.inspect",
     "test": "compgen.cli.test",
     "train": "compgen.cli.train",
+    "neuraltext": "compgen.cli.neuraltext",
     "list": "compgen.cli.listing",
 }
 

@@ -70,10 +70,10 @@ def _point_before(x):  # type: ignore[no-untyped-def]
 
 @inner
 def _is_zero(x):  # type: ignore[no-untyped-def]
+    union = 0
     for i in range(len(x)):
-        if x[i] != 0:
-            return False
-    return True
+        union |= x[i]
+    return union == 0
 
 
 @inner
@@ -239,7 +239,7 @@ def _encode_slot(  # type: ignore[no-untyped-def]
         if delay:
             _note_round(interval, counters, scratch[0], rounds)
         if counters[NEXT] == counters[END]:
-            anew = _close(interval, counters, delay, window_bits, resets, scratch, out[written])
+            _close(interval, counters, delay, window_bits, resets, scratch, out[written])
             written += 1
             if counters[NEXT] == counters[END]:
                 return written, model, NOTHING

@@ -43,7 +43,9 @@ def unframed(data: bytes) -> tuple[bytes, bytes, int]:
         raise CorruptDataError("there is no length at the end of the stream: it is cut or damaged") from None
     code, check = data[: -used - _CHECK_BYTES], data[-used - _CHECK_BYTES : -used]
     if len(check) < _CHECK_BYTES or length > (len(code) + 4) * _MOST_BYTES_A_BYTE:
-        raise CorruptDataError(f"{len(data)} bytes of code cannot stand for {length} bytes: the stream is cut or damaged")
+        raise CorruptDataError(
+            f"{len(data)} bytes of code cannot stand for {length} bytes: the stream is cut or damaged"
+        )
     return code, check, length
 
 

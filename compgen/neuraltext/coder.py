@@ -31,8 +31,8 @@ def require_model(predictor: Predictor) -> None:
         raise UsageError(f"{predictor.spec} predicts {predictor.alphabet_size} symbols, not bytes; it cannot be M1")
     if not predictor.exact:
         raise UsageError(
-            f"{predictor.spec} is not exact: its probabilities may differ from machine to machine, and then tokens mean "
-            "something else; take a transformer of compgen's, cm or an order-n model"
+            f"{predictor.spec} is not exact: its probabilities may differ from machine to machine, and then tokens "
+            "mean something else; take a transformer of compgen's, cm or an order-n model"
         )
 
 

@@ -35,21 +35,23 @@ FORMAT, VERSION = "compgen neuraltext shards", 1
 DOCUMENT_BYTES, SHARD_BYTES = 10_240, 1 << 22
 
 
-def pieces(names: Iterable[str], document_bytes: int = DOCUMENT_BYTES, limit: int | None = None) -> Iterator[bytes]:
-    """The documents that names mean (see :mod:`compgen.datasets.documents`), cut to ``document_bytes``, the first
-    ``limit`` bytes of all.
+def pieces(
+    names: Iterable[str], document_bytes: int = DOCUMENT_BYTES, skip: int = 0, limit: int | None = None
+) -> Iterator[bytes]:
+    """The documents that names mean (see :mod:`compgen.datasets.documents`), cut to ``document_bytes``.
+
+    Of all bytes the first ``skip`` are left out, and then ``limit`` are taken.
     """
     if document_bytes < 1:
         raise UsageError(f"documents must have at least 1 byte, not {document_bytes}")
-    left = limit
+    place, stop = 0, float("inf") if limit is None else skip + limit
     for document in read_documents(names):
-        data = document.data if left is None else document.data[:left]
+        data = document.data[max(skip - place, 0) : int(min(len(document.data), max(stop - place, 0)))]
+        place += len(document.data)
         for start in range(0, len(data), document_bytes):
             yield data[start : start + document_bytes]
-        if left is not None:
-            left -= len(data)
-            if left <= 0:
-                return
+        if place >= stop:
+            return
 
 
 def prepare(

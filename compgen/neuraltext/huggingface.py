@@ -44,7 +44,7 @@ class Tokenizer(PreTrainedTokenizer):
             encoder = Encoder.load(encoder_file, model)
         self.encoder = encoder
         options.setdefault("clean_up_tokenization_spaces", False)
-        super().__init__(**options)
+        super().__init__(**options)  # type: ignore[no-untyped-call]
 
     @property
     def vocab_size(self) -> int:

@@ -42,17 +42,29 @@ def corpus_of(shards: Shards, held_out: Shards | None, seed: int) -> TokenCorpus
     """What M2 learns from, and is judged by: other shards, or else the last twentieth of the tokens."""
     tokens = shards.tokens()
     if held_out is None:
-        source = split(str(shards.folder), tokens)  # type: ignore[arg-type]
+        source = split(str(shards.folder), tokens)
         return TokenCorpus(source, seed, shards.bytes_per_token, len(source.training))
     if held_out.described != shards.described:
         raise UsageError(f"{held_out.folder} was made with another encoder than {shards.folder}")
-    source = Source(str(held_out.folder), tokens, held_out.tokens(), 1.0)  # type: ignore[arg-type]
+    source = Source(str(held_out.folder), tokens, held_out.tokens(), 1.0)
     return TokenCorpus(source, seed, held_out.bytes_per_token, 0)
 
 
 def shape(size: str, vocab_size: int, changes: str | None = None) -> Config:
     """A preset of ``compgen train`` for a vocabulary."""
     return dataclasses.replace(preset(size, changes), vocabulary=vocab_size)
+
+
+def recipe(steps: int, batch_tokens: int, context: int, seed: int = 0) -> Recipe:
+    """A recipe of so many steps, all of them with the whole context."""
+    return Recipe(
+        steps=steps,
+        batch_symbols=batch_tokens,
+        context=context,
+        short_context=context,
+        warmup=min(100, max(steps // 10, 1)),
+        seed=seed,
+    )
 
 
 def trainer(

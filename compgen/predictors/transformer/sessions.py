@@ -32,7 +32,7 @@ class ModelEngine(Protocol[_C]):
         """Caches of several groups of streams as one."""
 
     def put(self, caches: _C, streams: IntArray, one: _C) -> None:
-        """Let some streams go on from where the only stream of ``one`` is, which is no further than any cache is long."""
+        """Let some streams go on from where the only stream of ``one`` is; it has read the start symbol only."""
 
     def advance(self, symbols: IntArray, caches: _C) -> FloatArray:
         """Read symbols ``(streams, n)``: P(next) after each, float64 ``(streams, n, vocabulary)``."""
