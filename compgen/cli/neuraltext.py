@@ -296,7 +296,7 @@ def train(
     if as_json:
         output.show_json(result)
     elif not quiet:
-        _show_results([result])
+        show_results([result])
 
 
 @command.command("report", cls=options.Described)
@@ -328,7 +328,7 @@ def report(runs: tuple[Path, ...], as_json: bool) -> None:
     if as_json:
         output.show_json(paper.beside(results))
     else:
-        _show_results(results)
+        show_results(results)
 
 
 @command.command("analyze", cls=options.Described)
@@ -365,7 +365,8 @@ def analyze(shards: Path, held_out: Path | None, text: str | None, as_json: bool
     output.show(table)
 
 
-def _show_results(results: list[dict[str, Any]]) -> None:
+def show_results(results: list[dict[str, Any]]) -> None:
+    """Print results of M2 beside the paper's."""
     from compgen.neuraltext import paper
 
     ours = ("vocabulary", "bytes/token", "uniform", "bits/byte", "of uniform", "kFLOP/byte")

@@ -1,4 +1,4 @@
-"""M2: the transformers of ``compgen train`` over the tokens of prepared shards. The extra ``lm`` brings what it needs."""
+"""M2: the transformers of ``compgen train`` over the tokens of prepared shards, with PyTorch (the extra ``lm``)."""
 
 from __future__ import annotations
 

@@ -108,6 +108,8 @@ class Windows:
             )
         if self.reset_model not in RESETS:
             raise UsageError(f"reset_model must be one of {', '.join(RESETS)}, not {self.reset_model!r}")
+        if not isinstance(self.delay, bool):
+            raise UsageError(f"delay must be true or false, not {self.delay!r}")
         if self.delay and self.reset_model != "every":
             raise UsageError("with delay M1 must start anew at every window: the bytes put off are read again")
 
