@@ -62,20 +62,17 @@ def rates(model: str, texts: list[bytes]) -> dict[str, dict[str, Any]]:
     for name, options in VARIANTS.items():
         encoder = make(model=model, token_bits=8, learn_from=texts, **options)
         narrow = rate(encoder, texts)
-        can_be_wide = options.get("window_bits", 16) % 16 == 0
-        if options["kind"] == "equal-info":
-            wide = 2 * narrow if can_be_wide else None  # the same windows, half as many tokens
-        else:
-            wide = rate(make(model=model, token_bits=16, learn_from=texts, **options), texts)
+        halved = options["kind"] == "equal-info" and options.get("window_bits", 16) % 16 == 0  # the same windows
+        wide = 2 * narrow if halved else rate(make(model=model, token_bits=16, learn_from=texts, **options), texts)
         theirs = paper.row(encoder.as_dict(), 256).get("bytes_per_token")
         rows[name] = {
             "bytes_per_token_256": round(narrow, 4),
-            "bytes_per_token_65536": None if wide is None else round(wide, 4),
+            "bytes_per_token_65536": round(wide, 4),
             "uniform_bits_per_byte": round(8 / narrow, 4),
             "paper_bytes_per_token_256": float(theirs) if theirs else None,
         }
         print(
-            f"{name:46} {narrow:8.3f} {'' if wide is None else f'{wide:8.3f}':>8} {8 / narrow:8.3f} {theirs or '':>8}",
+            f"{name:46} {narrow:8.3f} {wide:8.3f} {8 / narrow:8.3f} {theirs or '':>8}",
             flush=True,
         )
     return rows

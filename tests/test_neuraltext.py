@@ -295,6 +295,7 @@ SETTINGS: dict[str, dict[str, object]] = {
     "equal-info-8": {"token_bits": 8},
     "equal-info-16": {"token_bits": 16},
     "equal-info-delay": {"token_bits": 8, "delay": True},
+    "equal-info-24": {"token_bits": 16, "window_bits": 24},
     "equal-info-never": {"token_bits": 16, "window_bits": 48, "reset_model": "never"},
 }
 
@@ -356,8 +357,10 @@ def test_golden_tokens_of_the_shipped_model() -> None:
         ("equal-info-16", [-1], "token -1 at place 0 is not in a vocabulary of 65536"),
         ("bpe", [299, 300], "token 300 at place 1"),
         ("bytes", [300], "token 300"),
-        ("equal-info-8", [1, 2, 3], "3 tokens end within a window of 2: the stream is cut"),
-        ("equal-info-never", [1, 2, 3, 4], "4 tokens end within a window of 3"),
+        ("equal-info-8", [1, 2, 3], "3 tokens end within a window of 16 bits: the stream is cut"),
+        ("equal-info-never", [1, 2, 3, 4], "4 tokens end within a window of 48 bits"),
+        ("equal-info-24", [1, 2], "2 tokens end within a window of 24 bits"),
+        ("equal-info-24", [1, 513], "2 tokens end within a window of 24 bits"),
         ("ac-8", [], "no length at the end"),
         ("ac-8", [255], "no length at the end"),
         ("ac-8", [1, 2, 255, 255, 3], "cannot stand for|check fails"),
@@ -383,7 +386,7 @@ def test_cut_streams_are_refused(name: str) -> None:
     [
         ({"window_bits": 8}, "too narrow: a byte can need 15"),
         ({"window_bits": 16, "precision_bits": 16}, "too narrow: a byte can need 17"),
-        ({"window_bits": 24, "token_bits": 16}, "whole number of tokens of 16 bits"),
+        ({"window_bits": 20}, "whole number of bytes"),
         ({"token_bits": 12}, "8 or 16 bits, not 12"),
         ({"window_bits": 8192}, "up to 4096"),
         ({"reset_model": "sometimes"}, "every, alternate, never"),

@@ -306,8 +306,9 @@ class EqualInfo(Encoder):
         codes = [self.windows.from_tokens(ids) for ids in tokens]
         if self._pays(sum(map(len, codes))) and (words := self.words()):
             return [words.decode(code) for code in codes]
-        each = self.windows.window_bits // self.token_bits
-        return coder.decode(self._model, self.windows, codes, None if done is None else lambda more: done(more * each))
+        each = self.windows.window_bits / self.token_bits
+        tell = None if done is None else lambda more: done(int(more * each))
+        return coder.decode(self._model, self.windows, codes, tell)
 
     def settings(self) -> dict[str, Any]:
         """See :meth:`Encoder.settings`."""

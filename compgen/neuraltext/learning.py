@@ -146,9 +146,11 @@ def measured(made: Trainer, shards: Shards, chunks: int = 64) -> dict[str, Any]:
 
 
 def period_of(shards: Shards) -> int:
-    """Tokens of a window; 1 where there are no windows."""
+    """Tokens of a window; 1 where there are no windows, or no whole number of tokens in one."""
     described = shards.described
-    return int(described["window_bits"]) // int(described["token_bits"]) if described["kind"] == "equal-info" else 1
+    if described["kind"] != "equal-info" or described["window_bits"] % described["token_bits"]:
+        return 1
+    return int(described["window_bits"] // described["token_bits"])
 
 
 def flops_per_byte(config: Config, bytes_per_token: float, shards: Shards) -> float:

@@ -82,6 +82,9 @@ def checked_tokens(tokens: npt.ArrayLike, vocab_size: int) -> npt.NDArray[np.int
 class Windows:
     """The shape of Equal-Info Windows: ``window_bits`` (W) as tokens of ``token_bits`` (N), W / N tokens a window.
 
+    Where that is no whole number, as for 24 and 16, a document's windows are tokens together, and the last one may end
+    in a byte of zeros.
+
     ``delay`` selects the variant without look-ahead; ``reset_model`` says when M1 starts anew. ``precision_bits``: see
     the module.
     """
@@ -101,10 +104,9 @@ class Windows:
                 f"a window of {self.window_bits} bits is too narrow: a byte can need {self.precision_bits + 1} at a "
                 f"precision of {self.precision_bits}; take wider windows"
             )
-        if self.window_bits > MAX_WINDOW_BITS or self.window_bits % self.token_bits:
+        if self.window_bits > MAX_WINDOW_BITS or self.window_bits % 8:
             raise UsageError(
-                f"a window must be a whole number of tokens of {self.token_bits} bits, up to {MAX_WINDOW_BITS} bits, "
-                f"not {self.window_bits} bits"
+                f"a window must be a whole number of bytes, up to {MAX_WINDOW_BITS} bits, not {self.window_bits} bits"
             )
         if self.reset_model not in RESETS:
             raise UsageError(f"reset_model must be one of {', '.join(RESETS)}, not {self.reset_model!r}")
@@ -125,12 +127,17 @@ class Windows:
 
     def to_tokens(self, code: Bytes) -> Tokens:
         """Windows, one after the other, as tokens; the first bits of a window are the highest of its first token."""
-        return code.copy() if self.token_bits == 8 else code.view(">u2").astype("<u2")
+        if self.token_bits == 8:
+            return code.copy()
+        return np.append(code, np.zeros(len(code) % 2, np.uint8)).view(">u2").astype("<u2")
 
     def from_tokens(self, tokens: npt.ArrayLike) -> Bytes:
         """The inverse. Raises :class:`~compgen.errors.CorruptDataError` for what is cut within a window."""
         ids = checked_tokens(tokens, 1 << self.token_bits)
-        each = self.window_bits // self.token_bits
-        if len(ids) % each:
-            raise CorruptDataError(f"{len(ids)} tokens end within a window of {each}: the stream is cut")
-        return np.frombuffer(ids.astype("u1" if self.token_bits == 8 else ">u2").tobytes(), np.uint8)
+        code = np.frombuffer(ids.astype("u1" if self.token_bits == 8 else ">u2").tobytes(), np.uint8)
+        over = len(code) % self.window_bytes
+        if over >= self.token_bits // 8 or code[len(code) - over :].any():
+            raise CorruptDataError(
+                f"{len(ids)} tokens end within a window of {self.window_bits} bits: the stream is cut"
+            )
+        return code[: len(code) - over]
