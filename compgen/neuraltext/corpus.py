@@ -177,6 +177,7 @@ class Shards:
     folder: Path
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "folder", Path(self.folder))
         if self.manifest.get("format") != FORMAT or self.manifest.get("version") != VERSION:
             raise BadInputError(f"{self.folder}/manifest.json is not of {FORMAT}, version {VERSION}")
 

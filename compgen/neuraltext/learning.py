@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +26,11 @@ RESULT = "result.json"
 class TokenCorpus(Corpus):
     """Tokens of one encoder, of which it is known how many bytes they stand for on average.
 
-    ``before``: how many tokens of the same documents stand before those held out.
+    ``before``: of each source, how many tokens of its shard stand before those held out.
     """
 
-    def __init__(self, source: Source, seed: int, bytes_per_token: float, before: int) -> None:
-        super().__init__([source], seed)
+    def __init__(self, sources: Sequence[Source], seed: int, bytes_per_token: float, before: dict[str, int]) -> None:
+        super().__init__(sources, seed)
         self.bytes_per_token, self.before = bytes_per_token, before
 
     def bytes_of(self, symbols: npt.NDArray[np.int64]) -> int:
@@ -39,15 +39,18 @@ class TokenCorpus(Corpus):
 
 
 def corpus_of(shards: Shards, held_out: Shards | None, seed: int) -> TokenCorpus:
-    """What M2 learns from, and is judged by: other shards, or else the last twentieth of the tokens."""
-    tokens = shards.tokens()
+    """What M2 learns from, and is judged by: other shards, or else the last twentieth of each. Shards stay on disk."""
+    names = [str(shards.folder / entry["name"]) for entry in shards.manifest["shards"]]
+    parts = [shards.shard(number)[0] for number in range(len(names))]
     if held_out is None:
-        source = split(str(shards.folder), tokens)
-        return TokenCorpus(source, seed, shards.bytes_per_token, len(source.training))
+        sources = [split(name, part) for name, part in zip(names, parts, strict=True)]
+        before = {source.name: len(source.training) for source in sources}
+        return TokenCorpus(sources, seed, shards.bytes_per_token, before)
     if held_out.described != shards.described:
         raise UsageError(f"{held_out.folder} was made with another encoder than {shards.folder}")
-    source = Source(str(held_out.folder), tokens, held_out.tokens(), 1.0)
-    return TokenCorpus(source, seed, held_out.bytes_per_token, 0)
+    sources = [Source(name, part, part[:0], float(len(part))) for name, part in zip(names, parts, strict=True)]
+    sources[0] = dataclasses.replace(sources[0], name=str(held_out.folder), held_out=held_out.tokens())
+    return TokenCorpus(sources, seed, held_out.bytes_per_token, {str(held_out.folder): 0})
 
 
 def shape(size: str, vocab_size: int, changes: str | None = None) -> Config:
@@ -79,9 +82,10 @@ def trainer(
     """A trainer of M2, as of any transformer."""
     recipe = recipe or Recipe(context=512)
     corpus = corpus_of(shards, held_out, recipe.seed)
-    if len(corpus.sources[0].held_out) < recipe.context:
+    longest = max(len(source.held_out) for source in corpus.sources)
+    if longest < recipe.context:
         raise BadInputError(
-            f"{len(corpus.sources[0].held_out)} tokens are held out, less than a context of {recipe.context}: prepare "
+            f"{longest} tokens are held out, less than a context of {recipe.context}: prepare "
             "more data, or take a shorter context"
         )
     return Trainer(shape(size, shards.vocab_size, changes), corpus, recipe, device=device)
@@ -116,10 +120,9 @@ def measured(made: Trainer, shards: Shards, chunks: int = 64) -> dict[str, Any]:
     """Rates of M2 on what is held out, and by the position of tokens in their window."""
     assert isinstance(made.corpus, TokenCorpus)
     period = period_of(shards)
-    (rows,) = made.corpus.held_out(made.recipe.context, chunks).values()
+    rows, places = _held_out(made.corpus, made.recipe.context, chunks, period)
     bits, hits = predicted(made, rows)
     config, ratio = made.network.config, made.corpus.bytes_per_token
-    places = _places(made.corpus, chunks, made.recipe.context, period)
     per_token = float(bits.mean())
     return {
         "vocab_size": config.vocabulary,
@@ -183,8 +186,16 @@ def predicted(made: Trainer, rows: npt.NDArray[np.int64]) -> tuple[npt.NDArray[n
     return bits, hits
 
 
-def _places(corpus: TokenCorpus, chunks: int, context: int, period: int) -> npt.NDArray[np.int64]:
-    """Of each token of the held-out chunks ``(chunks, context)``, which one of its window it is."""
-    whole = len(corpus.sources[0].held_out) // context
-    starts = np.unique(np.linspace(0, whole - 1, min(whole, chunks)).astype(int)) * context
-    return np.asarray((corpus.before + starts[:, None] + np.arange(context)) % period)
+def _held_out(
+    corpus: TokenCorpus, context: int, chunks: int, period: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """About ``chunks`` held-out chunks ``(n, context)``, and which token of its window each token is."""
+    rows, places = [], []
+    judges = [source for source in corpus.sources if len(source.held_out) >= context]
+    for source in judges:
+        whole = len(source.held_out) // context
+        picks = np.unique(np.linspace(0, whole - 1, min(whole, max(1, chunks // len(judges)))).astype(int))
+        at = picks[:, None] * context + np.arange(context)
+        rows.append(source.held_out[at].astype(np.int64))
+        places.append((corpus.before[source.name] + at) % period)
+    return np.concatenate(rows), np.concatenate(places)
