@@ -24,7 +24,7 @@ from test_cli import run
 from test_transformer import random_weights
 
 import compgen
-from compgen import neuraltext
+from compgen import cli, neuraltext
 from compgen.coding import quantise
 from compgen.datasets import default_context
 from compgen.errors import BadInputError, CompgenError, CorruptDataError, UsageError
@@ -547,7 +547,7 @@ def test_pieces_cut_skip_and_stop(tmp_path: Path) -> None:
 
 @posix
 def test_preparing_goes_on_after_sigkill(tmp_path: Path) -> None:
-    (tmp_path / "text").write_bytes(synthetic_text(60_000))
+    (tmp_path / "text").write_bytes(synthetic_text(24_000))
     arguments = ["neuraltext", "prepare", "text", "--model", "order2", "--window", "32", "--shard-bytes", "1000"]
     command = [sys.executable, "-m", "compgen", *arguments, "-o", "s"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL)
@@ -695,16 +695,29 @@ def test_files_of_tokens_are_checked() -> None:
         tokenfile.unpacked(b"something else")
 
 
-def test_commands_from_text_to_a_report(tmp_path: Path) -> None:
+def test_the_installed_program_goes_through_pipes(tmp_path: Path) -> None:
+    data = synthetic_text(3000) + bytes(range(256))
+    tokens = run("neuraltext", "encode", "-", "--model", "order2", stdin=data)
+    assert (tokens.returncode, tokens.stderr) == (0, b"")
+    assert run("neuraltext", "decode", "-", stdin=tokens.stdout).stdout == data
+    cut = run("neuraltext", "decode", "-", stdin=tokens.stdout[:-1])
+    assert (cut.returncode, cut.stdout) == (1, b"")
+    assert b"standard input has" in cut.stderr
+
+
+def test_commands_from_text_to_a_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "text").write_bytes(synthetic_text(20_000))
 
     def ok(*arguments: str) -> bytes:
-        done = run("neuraltext", *arguments, cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        capsysbinary.readouterr()
+        code = cli._run(["neuraltext", *arguments])
+        out, err = capsysbinary.readouterr()
+        assert (code, err) == (0, b"")
+        return out
 
-    ok("encode", "text", "--model", "order2", "-o", "tokens")
-    assert ok("decode", "tokens") == synthetic_text(20_000)
     ids = ok("encode", "text", "--encoder", "static-ac", "--ids", "--document-bytes", "9000").decode().splitlines()
     assert len(ids) == 3
     assert all(0 <= int(i) < 256 for i in ids[0].split())
@@ -746,7 +759,7 @@ def test_commands_say_what_is_wrong(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text").write_bytes(TEXT)
-    assert compgen.cli._run(["neuraltext", *arguments]) == code  # type: ignore[attr-defined]
+    assert cli._run(["neuraltext", *arguments]) == code
     errors = capsys.readouterr().err
     assert said in errors
     assert len(errors.splitlines()) == 1
