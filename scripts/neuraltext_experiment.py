@@ -53,7 +53,7 @@ def one(name: str, data: Path, folder: Path, sizes: argparse.Namespace) -> dict[
     found = {
         **analysis.statistics(shards, held_out),
         **analysis.stability(encoder, test[:16]),
-        **analysis.repetition(encoder, test[:4], 16),
+        **analysis.repetition(encoder, [document[:512] for document in test[:24]], 12, 10),
     }
     return {**result, "analysis": found, "seconds": round(time.perf_counter() - start)}
 
@@ -71,7 +71,7 @@ def show_analysis(results: dict[str, dict[str, Any]]) -> None:
         print(
             f"{name:22}",
             *(f"{bits:8.3f}" for bits in (*lengths, result["bits_per_token"])),
-            f"{100 * found['same_tokens']:10.1f} % {100 * found['same_as_most']:8.1f} %   {places}",
+            f"{100 * found['same_tokens']:10.1f} % {100 * found['same_word']:8.1f} %   {places}",
         )
 
 

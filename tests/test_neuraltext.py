@@ -636,7 +636,7 @@ def test_stability_tells_windows_from_plain_arithmetic_coding() -> None:
     assert same["bytes"] == 1
     assert same["equal-info-16"] > 0.9
     assert same["ac-8"] < 0.05
-    often = {name: analysis.repetition(made(name), [TEXT[:900]], 12)["same_as_most"] for name in names}
+    often = {name: analysis.repetition(made(name), [TEXT[:900]], 12)["same_word"] for name in names}
     assert often["bytes"] == 1
     assert often["equal-info-16"] > 0.7 > often["ac-8"]
 

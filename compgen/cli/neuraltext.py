@@ -340,7 +340,7 @@ def analyze(shards: Path, held_out: Path | None, text: str | None, as_json: bool
     """Ask what there is to learn in SHARDS: bits by uniform, unigram and bigram models of tokens.
 
     With --text also: how much of the tokens stays the same when a byte is put before a text, how soon, and how often a
-    word has the tokens that it has most often.
+    word has the same tokens at two places.
 
     \b
     Examples:

@@ -106,14 +106,14 @@ def _common_end(one: Tokens, other: Tokens) -> int:
     return count if not len(differ) else count - 1 - int(differ[-1])
 
 
-def repetition(encoder: Encoder, documents: Sequence[bytes], words: int = 200) -> dict[str, float]:
+def repetition(encoder: Encoder, documents: Sequence[bytes], words: int = 100, places: int = 20) -> dict[str, float]:
     """Does the same text become the same tokens? Of the most frequent words, with the space before them.
 
-    For each word, up to 50 places where it stands are encoded from the start of their document on, with and without
-    the word; the tokens that this adds or changes are the word's. ``same_as_most`` is how often these are the ones that
-    the word has most often, weighted by the word's frequency. 1: always, as with bytes.
+    For each word, up to ``places`` where it stands are encoded from the start of their document on, with and without
+    the word; the tokens that this adds or changes are the word's. ``same_word`` is how often these are the same at two
+    places of a word, on average over words that stand at two places or more. 1: always, as with bytes.
     """
-    places: dict[bytes, list[tuple[int, int]]] = {}
+    found: dict[bytes, list[tuple[int, int]]] = {}
     for number, document in enumerate(documents):
         start = document.find(b" ")
         while start >= 0:
@@ -121,29 +121,32 @@ def repetition(encoder: Encoder, documents: Sequence[bytes], words: int = 200) -
             if end < 0:
                 break
             if 3 <= end - start <= 16:
-                places.setdefault(document[start:end], []).append((number, end))
+                found.setdefault(document[start:end], []).append((number, end))
             start = end
-    frequent = sorted(places, key=lambda word: (-len(places[word]), word))[:words]
-    total = same = 0.0
+    several = [word for word in found if len(found[word]) > 1]
+    frequent = sorted(several, key=lambda word: (-len(found[word]), word))[:words]
     queries, owners = list[bytes](), list[bytes]()
     for word in frequent:
-        for number, end in places[word][:50]:
+        for number, end in found[word][:places]:
             queries += [documents[number][: end - len(word)], documents[number][:end]]
             owners.append(word)
     if not owners:
-        raise BadInputError("there are no words, between spaces, to look at")
+        raise BadInputError("there are no words that stand at two places, between spaces")
     tokens = encoder.encode(queries)
-    found: dict[bytes, dict[bytes, int]] = {}
+    seen: dict[bytes, dict[bytes, int]] = {}
     for i, word in enumerate(owners):
         before, after = tokens[2 * i], tokens[2 * i + 1]
         kept = _common_start(before, after)
         own = after[kept:].tobytes()
-        found.setdefault(word, {})[own] = found.setdefault(word, {}).get(own, 0) + 1
-    for word, ways in found.items():
-        weight = len(places[word])
-        total += weight
-        same += weight * max(ways.values()) / sum(ways.values())
-    return {"words": len(found), "same_as_most": same / total}
+        ways = seen.setdefault(word, {})
+        ways[own] = ways.get(own, 0) + 1
+    return {"words": len(seen), "same_word": float(np.mean([_alike(list(ways.values())) for ways in seen.values()]))}
+
+
+def _alike(counts: Sequence[int]) -> float:
+    """The chance that two of some things, of which so many are alike, are alike."""
+    total = sum(counts)
+    return sum(count * (count - 1) for count in counts) / (total * (total - 1))
 
 
 def _common_start(one: Tokens, other: Tokens) -> int:
