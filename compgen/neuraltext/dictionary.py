@@ -46,16 +46,21 @@ class Dictionary:
         root = np.zeros((1, 4, limbs), np.int64)
         _kernel.begin(root, np.zeros((1, 6), np.int64), np.zeros(1, np.int64), *[np.zeros(1, np.int64)] * 2, 16)
         self._rows: list[npt.NDArray[np.int32]] = []
-        waiting = [(streams.start(predictor, 1), np.array([-1]), root)]
+        waiting = self._expand(streams.start(predictor, 1), np.array([-1]), root)
         while waiting:
-            waiting += self._expand(*waiting.pop())
+            before, owners, last_bytes, points, intervals = waiting.pop()
+            reading = before.copies(owners)
+            reading.push(last_bytes)
+            waiting += self._expand(reading, points, intervals)
         self.children = np.concatenate(self._rows)
         del self._rows
 
     def _expand(
         self, reading: streams.Streams, points: IntArray, intervals: IntArray
-    ) -> list[tuple[streams.Streams, IntArray, IntArray]]:
-        """Find the continuations of some words, all of which are continued; returns groups of those that are too."""
+    ) -> list[tuple[streams.Streams, IntArray, IntArray, IntArray, IntArray]]:
+        """Find the continuations of some words, all of which are continued; returns groups of those that are too: what
+        has read the words, which of them, the byte, the new words' points and intervals.
+        """
         rows = quantise(reading.probabilities(), self._precision)
         children = np.full((len(points), 256), -1, np.int32)
         count = int(points[0] >= 0)  # bytes, as far as that matters
@@ -71,9 +76,8 @@ class Dictionary:
         groups = []
         for start in range(0, len(inner), _TOGETHER):
             part = inner[start : start + _TOGETHER]
-            following = reading.copies(owners[part])
-            following.push(last_bytes[part])
-            groups.append((following, found[part], grown[owners[part], last_bytes[part]]))
+            owner, byte = owners[part], last_bytes[part]
+            groups.append((reading, owner, byte, found[part], grown[owner, byte]))
         return groups
 
     def word(self, point: int) -> bytes:
