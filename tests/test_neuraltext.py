@@ -25,6 +25,7 @@ from test_transformer import random_weights
 
 import compgen
 from compgen import cli, neuraltext
+from compgen.cli.neuraltext import command as commands
 from compgen.coding import quantise
 from compgen.datasets import default_context
 from compgen.errors import BadInputError, CompgenError, CorruptDataError, UsageError
@@ -764,6 +765,14 @@ def test_commands_say_what_is_wrong(
     assert said in errors
     assert len(errors.splitlines()) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["text"]
+
+
+def test_every_command_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in commands.commands:
+        assert cli._run(["neuraltext", name, "--help"]) == 0
+        shown = capsys.readouterr().out
+        assert f"compgen neuraltext {name} " in shown.partition("Examples:")[2]
+        assert all(len(line) <= 100 for line in shown.splitlines())
 
 
 @pytest.mark.slow

@@ -243,7 +243,7 @@ def prepare(
 @click.option("--preset", "size", default="200k", show_default=True, metavar="SIZE", help="M2, as in compgen train.")
 @click.option("--shape", "changes", metavar="K=V,...", help="Changes to the preset: width, layers, heads, hidden.")
 @click.option("--steps", type=int, default=1000, show_default=True, metavar="N", help="Batches to learn from.")
-@click.option("--batch-tokens", type=int, default=8192, show_default=True, metavar="N", help="Tokens in a batch.")
+@click.option("--batch-tokens", type=int, metavar="N", help="Tokens in a batch.  [default: 8192, or 2048 of bits 16]")
 @click.option("--context", type=int, default=512, show_default=True, metavar="N", help="Tokens in a sequence.")
 @click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="The same seed, the same weights.")
 @click.option("--device", metavar="NAME", help="cpu or cuda.  [default: cuda where there is one]")
@@ -287,7 +287,12 @@ def train(
         None if held_out is None else corpus.Shards(held_out),
         size=size,
         changes=changes,
-        recipe=learning.recipe(settings["steps"], settings["batch_tokens"], settings["context"], settings["seed"]),
+        recipe=learning.recipe(
+            settings["steps"],
+            settings["batch_tokens"] or learning.batch_tokens(data.vocab_size),
+            settings["context"],
+            settings["seed"],
+        ),
         device=device,
     )
     with output.progress("training M2", quiet=quiet) as progress:

@@ -58,6 +58,11 @@ def shape(size: str, vocab_size: int, changes: str | None = None) -> Config:
     return dataclasses.replace(preset(size, changes), vocabulary=vocab_size)
 
 
+def batch_tokens(vocab_size: int) -> int:
+    """How many tokens a batch has by default: their logits over all tokens must fit in memory, three times over."""
+    return 8192 if vocab_size <= 1 << 14 else 2048
+
+
 def recipe(steps: int, batch_tokens: int, context: int, seed: int = 0) -> Recipe:
     """A recipe of so many steps, all of them with the whole context."""
     return Recipe(

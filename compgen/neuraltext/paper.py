@@ -43,7 +43,7 @@ def beside(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         theirs = row(result["encoder"], result["vocab_size"])
         rows.append(
             {
-                **{key: value for key, value in result.items() if key != "by_position"},
+                **result,
                 "part_of_uniform": result["bits_per_token"] / result["uniform_bits_per_token"],
                 "paper_bytes_per_token": _number(theirs.get("bytes_per_token")),
                 **{f"paper_bits_per_byte_{size}": _number(theirs.get(f"bpb_{size}")) for size in SIZES},
