@@ -726,7 +726,7 @@ def test_commands_from_text_to_a_report(
     shards = json.loads(ok("prepare", "text", "-o", "s", "--limit", "18K", *options, "--json"))
     assert shards["bytes"] == 18 << 10
     ok("prepare", "text", "-o", "h", "--skip", "18K", "--encoder-file", "s/encoder.json", "--quiet")
-    found = json.loads(ok("analyze", "s", "--held-out", "h", "--text", "h/encoder.json", "--json"))
+    found = json.loads(ok("analyze", "s", "--held-out", "h", "--text", "text", "--json"))
     assert found["bigram_bits_per_token"] < 8
     shape = ("--shape", "width=16,layers=1,hidden=16,heads=2", "--context", "32", "--batch-tokens", "64")
     result = json.loads(ok("train", "s", "--held-out", "h", "-o", "run", "--steps", "2", *shape, "--json"))
