@@ -40,6 +40,7 @@ ARCHIVES = {
     "cm-image": (SLOPE, {"predictor": "cm:mode=image,width=24"}),
     "cm-audio": (SLOPE, {"predictor": "cm:mode=audio,bits=16"}),
     "mix-logistic": (MIXED, {"predictor": "mix(order1,order4):method=logistic", "streams": 2}),
+    "guided": (MIXED + SLOPE + TEXT, {"predictor": "guided(cm,order2,order4)"}),
     "gzip": (TEXT[:200], {"predictor": "gzip"}),
     "bz2": (TEXT[:40], {"predictor": "bz2"}),
 }

@@ -24,7 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = (
     *("README.md", "docs/compressing.md", "docs/sampling.md", "docs/transformer.md", "docs/plugins.md"),
-    *("docs/parallel.md", "docs/neuraltext.md"),
+    *("docs/parallel.md", "docs/evaluating.md", "docs/neuraltext.md"),
 )
 _BLOCK = re.compile(r"^(?P<skip><!-- not run: .+ -->\n)?```(?P<kind>\w+)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 #: Wall-clock times, which differ from run to run: the last column of a table of scores.
@@ -168,7 +168,7 @@ need. A function in `~/.bashrc` gives both what is theirs:
 ```text
 compgen() {
     case "$1" in
-        sample|predict|compress|decompress|inspect|test|train|neuraltext|list|--*) env compgen "$@" ;;
+        sample|predict|compress|decompress|inspect|test|train|evaluate|correlate|neuraltext|list|--*) env compgen "$@" ;;
         *) builtin compgen "$@" ;;
     esac
 }

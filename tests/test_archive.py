@@ -56,11 +56,12 @@ GOLDEN_DATA = {
     "cm-image": (960, "b7bc9ab00e689a2f"),
     "cm-audio": (960, "b7bc9ab00e689a2f"),
     "mix-logistic": (2274, "1b61f6c9897869b4"),
+    "guided": (4488, "a02c5b45d57aa86f"),
     "gzip": (200, "09a2927d32d053d2"),
     "bz2": (40, "089e10d14e457ef1"),
 }
 #: The page leaves these to the source.
-UNDESCRIBED = {"nested", "cm", "cm-image", "cm-audio", "mix-logistic"}
+UNDESCRIBED = {"nested", "cm", "cm-image", "cm-audio", "mix-logistic", "guided"}
 #: Their probabilities are a library's, and may be other ones here.
 LIBRARY = {"gzip", "bz2"}
 

@@ -8,6 +8,7 @@ import pickle
 import struct
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,10 @@ import compgen
 from compgen import numerics
 from compgen.datasets import default_context
 from compgen.errors import UsageError
-from compgen.predictors.contextmix import ContextMix, auto, detect, tables
+from compgen.predictors.contextmix import ContextMix, auto, detect, predictor, tables
 from compgen.predictors.contextmix import _fields as fields
 from compgen.predictors.contextmix import model as model_module
-from compgen.predictors.contextmix.settings import Recipe, Shape, recipe, recipes
+from compgen.predictors.contextmix.settings import Context, Recipe, Shape, guided, recipe, recipes
 
 #: English and Python, a bit more than the 2048 bytes after which the tables grow.
 TEXT = default_context() + inspect.getsource(compgen.interfaces).encode()[:14000]
@@ -456,6 +457,7 @@ class Plain:
             value = words[s.source] >> s.shift & s.mask
             key = (k, c0 if s.tree else value * 8 + bit if s.bits else value)
             fresh = [self.made.context_weight] * len(self.maps) + [0] * 5 + [self.made.mean_weight] * self.made.means
+            fresh += [self.made.guide_weight, 0] * self.made.guides
             rows.append(self.weights.setdefault(key, fresh))
             total = sum(signed32(w * v) >> 10 for w, v in zip(rows[-1], x, strict=True))
             logits.append(min(max(total >> 6, -3071), 3071))
@@ -602,6 +604,58 @@ def test_kernel_does_what_is_described(level: int, name: str) -> None:
     plain = Plain(recipe("general", level))
     expected = np.array([plain.step(byte) for byte in data])
     assert (ContextMix(level=level, mode="general").code_lengths([data])[0] == -numerics.log2(expected)).all()
+
+
+class PlainGuided(Plain):
+    """With the opinions of ``guides`` as inputs: their probabilities of the next byte, float64 ``(guides, 256)``."""
+
+    opinions: Any = ()
+
+    def logarithm(self, count: int) -> int:
+        shift = count.bit_length() - 13
+        mantissa = count >> shift if shift >= 0 else count << -shift
+        return int(tables.logarithms()[mantissa - 4096]) + count.bit_length() * 11357
+
+    def numbers(self, c0: int, bit: int) -> list[int]:
+        x, size = [], 128 >> bit
+        low = (c0 << (8 - bit)) & 255
+        for p in self.opinions:
+            counts = [int(value * 2**40) + 1 for value in p]
+            zero, one = (sum(counts[start : start + size]) for start in (low, low + size))
+            logit = clip((self.logarithm(one) - self.logarithm(zero)) >> 6, -3071, 3071)
+            x += [logit, (int(tables.squash()[logit + 3072]) - 32768) >> 5]
+        return x
+
+
+@pytest.mark.parametrize("level", [1, 2])
+def test_guided_kernel_does_what_is_described(level: int) -> None:
+    data = INPUTS["text"][:300]
+    guides = [compgen.predictor(name).session([b""]) for name in ("order1", "order3")]
+    plain = PlainGuided(guided(recipe("general", level), 2))
+    expected = []
+    for byte in data:
+        plain.opinions = [guide.probabilities()[0] for guide in guides]
+        expected.append(plain.step(byte))
+        for guide in guides:
+            guide.push([byte])
+    model = compgen.predictor(f"guided(cm:level={level},mode=general,order1,order3)")
+    assert (model.code_lengths([data])[0] == -numerics.log2(np.array(expected))).all()
+
+
+@pytest.mark.parametrize("name", ["text", "lines", "period"])
+def test_other_recipes_are_followed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two sets without final maps, and contexts of whatever a match expects: counts that no level has."""
+    level3 = recipe("general", 3)
+    looking = (
+        Context("length of the short match", near=0xFF << 48),
+        Context("length of the long match", near=0xFF << 8),
+    )
+    made = replace(level3, contexts=(level3.contexts[0], *looking), selectors=level3.selectors[:2], refining=False)
+    monkeypatch.setattr(predictor, "recipe", lambda *_: made)
+    data = INPUTS[name][:500]
+    plain = Plain(made)
+    expected = np.array([plain.step(byte) for byte in data])
+    assert (ContextMix(mode="general").code_lengths([data])[0] == -numerics.log2(expected)).all()
 
 
 # --- numbers --------------------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ def docs() -> ModuleType:
     "name",
     [
         *("README.md", "docs/compressing.md", "docs/sampling.md", "docs/transformer.md", "docs/plugins.md"),
-        *("docs/parallel.md", "docs/neuraltext.md"),
+        *("docs/parallel.md", "docs/evaluating.md", "docs/neuraltext.md"),
     ],
 )
 def test_examples_run_and_print_what_is_shown(

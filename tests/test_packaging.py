@@ -18,6 +18,7 @@ PACKAGES = {"compgen", "baselines", "samplers"}
 WEIGHTS = "compgen/predictors/transformer/shipped"
 DATA = {
     *("compgen/py.typed", "baselines/py.typed", "samplers/py.typed", "compgen/datasets/context.txt"),
+    *(f"compgen/evaluation/tables/{name}.csv" for name in ("huang2024_models", "opencompass_bpc")),
     "compgen/neuraltext/lester2024.csv",
     *(f"{WEIGHTS}/{size}.safetensors" for size in ("200k", "800k")),
 }

@@ -16,7 +16,7 @@ from compgen.interfaces import Compressor, Done, Predictor
 #: What ``compgen compress`` uses unless told otherwise.
 DEFAULT_PREDICTOR = "cm"
 #: What it uses for the smallest archives, whatever the time.
-BEST_PREDICTOR = "mix(cm:level=3,transformer):method=logistic"
+BEST_PREDICTOR = "guided(cm:level=3,transformer)"
 
 
 def compress(

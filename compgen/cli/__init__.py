@@ -28,6 +28,8 @@ COMMANDS = {
     "inspect": "compgen.cli.inspect",
     "test": "compgen.cli.test",
     "train": "compgen.cli.train",
+    "evaluate": "compgen.cli.evaluate",
+    "correlate": "compgen.cli.correlate",
     "neuraltext": "compgen.cli.neuraltext",
     "list": "compgen.cli.listing",
 }

@@ -14,7 +14,7 @@ from compgen.cli import archives, options, output
 @click.argument("names", metavar="[FILE]...", nargs=-1)
 @click.option("-o", "--out", metavar="OUT", help="Write here, - for standard output.  [default: FILE.cgz]")
 @options.predictor("What predicts the next byte, by name or spec; compressors will do.  [default: cm]")
-@click.option("--best", is_flag=True, help="The smallest archives, slowly: cm mixed with a transformer.")
+@click.option("--best", is_flag=True, help="The smallest archives, slowly: cm guided by a transformer.")
 @click.option("--block-size", type=options.size, metavar="N", help="Code in parts of N bytes.  [default: 16M]")
 @click.option("--streams", type=int, default=1, show_default=True, metavar="N", help="Code a block as N in step.")
 @options.workers

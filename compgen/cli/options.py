@@ -44,6 +44,17 @@ def predictor(text: str) -> Callable[[F], F]:
     return click.option("--predictor", metavar="SPEC", shell_complete=_complete(*groups), help=text)
 
 
+def several(option: str, *groups: str, text: str) -> Callable[[F], F]:
+    """An option for specs of some groups of entry points, which may be given several times."""
+    return click.option(
+        option,
+        metavar="SPEC",
+        multiple=True,
+        shell_complete=_complete(*groups),
+        help=f"{text} May be given several times.",
+    )
+
+
 def models(multiple: bool) -> Callable[[F], F]:
     """``--compressor`` and ``--predictor``."""
     again = " May be given several times." if multiple else ""

@@ -7,23 +7,20 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from compgen.errors import UsageError
 from compgen.evaluation.corpus import Corpus
 from compgen.evaluation.results import Sums
 from compgen.interfaces import Compressor, Progress, adding
 
 
 def sizes(codec: Compressor, corpus: Corpus, protocol: str, progress: Progress | None) -> list[Sums]:
-    """Of ``full`` the size of what it writes for all the text of a domain, which is read into memory as a whole; of
-    ``document`` the code length of each document by itself.
+    """The size of what it writes for all the text of a domain, which is read into memory as a whole; under ``document``
+    the code length of each document by itself.
     """
-    if protocol == "opencompass":
-        raise UsageError("opencompass has windows of symbols, which a codec's size has not; use full or document")
     done = adding(progress, sum(sum(sizes.byte_counts) for sizes in corpus.domains.values()))
     found = []
     for domain, counted in corpus.domains.items():
         lengths = np.zeros(len(counted.byte_counts))
-        if protocol == "full":
+        if protocol != "document":
             text = b"".join(_texts(corpus, domain))
             lengths[0] = 8 * len(codec.compress(text))
             done(len(text))
@@ -48,7 +45,7 @@ def sizes(codec: Compressor, corpus: Corpus, protocol: str, progress: Progress |
 
 def notes(protocol: str) -> list[str]:
     """What the numbers are."""
-    if protocol == "full":
+    if protocol != "document":
         return ["a codec by the size of what it writes for all the text of a domain, container included"]
     return ["a codec by its code length of each document by itself, without the container"]
 

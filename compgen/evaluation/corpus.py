@@ -26,7 +26,7 @@ from compgen.errors import BadInputError
 from compgen.interfaces import FloatArray, IntArray, Progress
 
 #: Documents that are encoded together, in number and in bytes.
-_TOGETHER, _TOGETHER_BYTES = 256, 1 << 22
+_TOGETHER, _TOGETHER_BYTES = 256, 1 << 20
 _BUFFER_BYTES = 1 << 20
 
 
@@ -38,17 +38,11 @@ class Sizes:
     character_counts: array[int] = field(default_factory=lambda: array("q"))
     word_counts: array[int] = field(default_factory=lambda: array("q"))
 
-    def add(self, document: Document) -> None:
-        """Count one document; words are what stands between white space."""
-        try:
-            text = document.characters()
-        except BadInputError:
-            self.character_counts.append(-1)
-            self.word_counts.append(len(document.data.split()))
-        else:
-            self.character_counts.append(len(text))
-            self.word_counts.append(len(text.split()))
+    def add(self, document: Document, text: str | None) -> None:
+        """Count one document; ``text`` are its characters if it is text. Words are what stands between white space."""
         self.byte_counts.append(len(document.data))
+        self.character_counts.append(-1 if text is None else len(text))
+        self.word_counts.append(len((document.data if text is None else text).split()))
 
     @property
     def bytes(self) -> IntArray:
@@ -87,39 +81,32 @@ class Corpus:
         if not origins:
             raise BadInputError("no data to evaluate on; name files or folders")
         made, digest, count = cls(origins, options, {}, "", None), hashlib.sha256(), 0
-        for document in made:
-            data = document.data
-            digest.update(f"{document.domain}\0{len(data)}\0".encode() + data)
-            sizes = made.domains.setdefault(document.domain, Sizes())
-            sizes.add(document)
-            if sizes.character_counts[-1] < 0 and made.not_text is None:
-                made.not_text = _reason(document)
-            count += len(data)
-            if progress is not None:
-                progress(count, 0)
         for origin in origins:
-            _require_text(origin, made.domains)
+            before = count
+            for document in documents([origin], **options):
+                digest.update(f"{document.domain}\0{len(document.data)}\0".encode() + document.data)
+                made._count(document)
+                count += len(document.data)
+                if progress is not None:
+                    progress(count, 0)
+            if count == before:
+                raise BadInputError(f"{origin.path} has no text: there is no document in it that is not empty")
+        for name, sizes in made.domains.items():
+            if not any(sizes.byte_counts):
+                raise BadInputError(f"the domain {name!r} has no text: every document of it is empty; leave it out")
         made.sha256 = digest.hexdigest()
         return made
 
+    def _count(self, document: Document) -> None:
+        sizes = self.domains.setdefault(document.domain, Sizes())
+        try:
+            sizes.add(document, document.characters())
+        except BadInputError as error:
+            sizes.add(document, None)
+            self.not_text = self.not_text or error
+
     def __iter__(self) -> Iterator[Document]:
         return documents(self.origins, **self.options)
-
-
-def _reason(document: Document) -> BadInputError:
-    try:
-        document.characters()
-    except BadInputError as error:
-        return error
-    raise AssertionError("it is text")  # pragma: no cover
-
-
-def _require_text(origin: Origin, domains: dict[str, Sizes]) -> None:
-    empty = [name for name, sizes in domains.items() if not any(sizes.byte_counts)]
-    if not domains or len(empty) == len(domains):
-        raise BadInputError(f"{origin.path} has no text: there is no document in it that is not empty")
-    if empty:
-        raise BadInputError(f"the domain {empty[0]!r} has no text: every document of it is empty; leave it out")
 
 
 class Encoded(NamedTuple):

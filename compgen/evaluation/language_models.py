@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
@@ -13,12 +14,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from compgen import parallel
 from compgen.coding.payload import leb128
 from compgen.datasets.documents import Document
 from compgen.errors import CompgenError, UsageError
 from compgen.evaluation import windows
 from compgen.evaluation.corpus import Encoded
-from compgen.evaluation.scorers import Piece, Scorer
+from compgen.evaluation.scorers import UNSCORED, Piece, Scorer
 from compgen.evaluation.windows import Geometry
 from compgen.interfaces import Done, FloatArray, IntArray
 from compgen.predictors.huggingface import HuggingFace, coder, loading
@@ -34,19 +36,32 @@ def token_scorer(predictor: HuggingFace, protocol: str, block_size: int | None, 
     Raises :class:`~compgen.errors.UsageError` where the model cannot look back as far as the block.
     """
     limit = predictor.load().longest_context
-    if protocol == "opencompass":
-        block, stride = block_size or windows.BLOCK_SIZE, stride or windows.STRIDE
-    else:
-        block = block_size or predictor.context or min(windows.BLOCK_SIZE, limit or windows.BLOCK_SIZE)
-        usual = block if protocol == "document" else windows.STRIDE if block > windows.STRIDE else max(1, block // 4)
-        stride = stride or predictor.stride or usual
-    if limit and block > limit:
+    geometry = _geometry(predictor, protocol, limit, block_size, stride)
+    if limit and geometry.block_size > limit:
+        remark = ", which other results do not compare with" if protocol == "opencompass" else ""
         raise UsageError(
-            f"{predictor.spec} looks back at most {limit:,} tokens, less than the block of {block:,}; give a block "
-            f"size of up to {limit:,}"
-            + (", which other results do not compare with" if protocol == "opencompass" else "")
+            f"{predictor.spec} looks back at most {limit:,} tokens, less than the block of {geometry.block_size:,}; "
+            f"give a block size of up to {limit:,}{remark}"
         )
-    return TokenScorer(predictor, protocol, Geometry(block, stride))
+    jobs = parallel.n_jobs()
+    if jobs > 1 and not predictor.threads:  # or each of several processes would want all of the processor
+        predictor = dataclasses.replace(predictor, threads=max(1, predictor.thread_count // jobs))
+    return TokenScorer(predictor, protocol, geometry)
+
+
+def _geometry(
+    predictor: HuggingFace, protocol: str, limit: int, block_size: int | None, stride: int | None
+) -> Geometry:
+    """OpenCompass's own numbers for its protocol, whatever the spec; for the others what fits spec and model."""
+    block, usual = windows.BLOCK_SIZE, windows.STRIDE
+    if protocol != "opencompass":
+        block = predictor.context or min(block, limit or block)
+    block = block if block_size is None else block_size
+    if protocol == "full":
+        usual = predictor.stride or (usual if block > usual else max(1, block // 4))
+    elif protocol == "document":
+        usual = predictor.stride or block
+    return Geometry(block, usual if stride is None else stride)
 
 
 @dataclass(frozen=True)
@@ -215,7 +230,7 @@ class TokenScorer(Scorer):
 
     def _notes(self) -> list[str]:
         if self.protocol == "opencompass":
-            return ["the first token and those after the last whole window are not scored, but their characters count"]
+            return [UNSCORED]
         if self._model.start is None:
             where = "each document" if self.protocol == "document" else "the text"
             return [

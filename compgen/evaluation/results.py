@@ -19,7 +19,7 @@ Interval = tuple[float, float]
 #: What of a row is added up.
 _COUNTED = (
     *("documents", "empty_documents", "bytes", "words", "tokens", "scored", "windows"),
-    *("special_tokens", "plain_bytes"),
+    *("special_tokens", "plain_bytes", "tokenless_documents"),
 )
 
 
@@ -29,8 +29,8 @@ class Row:
 
     ``tokens`` counts the symbols of the text, ``scored`` those that were scored (each once). ``characters`` is None
     where a document is not UTF-8. ``special_tokens`` of the scored ones stand for no text and cost ``special_nats``.
-    ``plain_bytes`` could not be written as tokens and cost ``plain_bits`` besides; they are in ``nats`` too. Intervals
-    are None where there is but one document.
+    ``plain_bytes`` could not be written as tokens and cost ``plain_bits``, which are in ``nats`` too.
+    ``tokenless_documents`` have bytes and no tokens. Intervals are None where there is but one document.
     """
 
     domain: str
@@ -47,6 +47,7 @@ class Row:
     special_nats: float = 0.0
     plain_bytes: int = 0
     plain_bits: float = 0.0
+    tokenless_documents: int = 0
     bpb_interval: Interval | None = None
     bpc_interval: Interval | None = None
 
@@ -100,11 +101,13 @@ class Average:
 class Evaluation:
     """What one model makes of some data under a protocol.
 
+    ``kind`` is what was measured: ``tokens`` or ``bytes`` by their code lengths, or the ``size`` of what a codec wrote.
     ``geometry`` has the window's sizes, in the ``unit`` that it names, and the start token; ``notes`` what a reader of
     the numbers should know.
     """
 
     model: str
+    kind: str
     protocol: str
     geometry: dict[str, Any]
     rows: tuple[Row, ...]

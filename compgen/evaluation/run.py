@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from compgen import registry
 from compgen.archive.format import DEFAULT_BLOCK_BYTES
 from compgen.datasets.documents import Origin
@@ -16,7 +18,7 @@ from compgen.errors import BadInputError, UsageError
 from compgen.evaluation import codecs, windows
 from compgen.evaluation import corpus as disk
 from compgen.evaluation.corpus import Corpus, Partial, Sizes, Store, Symbols
-from compgen.evaluation.results import Evaluation, Sums, summarise
+from compgen.evaluation.results import Evaluation, Row, Sums, summarise
 from compgen.evaluation.scorers import ByteScorer, Scorer
 from compgen.evaluation.scoring import Scoring, plain_bits
 from compgen.evaluation.windows import Geometry
@@ -48,7 +50,8 @@ def evaluate(
     - ``data``: files and folders, see :mod:`compgen.datasets.documents`; ``NAME=PATH`` names a domain.
     - ``protocol``: ``full`` (every token scored once), ``opencompass`` or ``document``; see :mod:`.windows`.
     - ``block_size``, ``stride``: of the windows, in tokens; 1900 and 512 unless the spec or the model's limit says
-      otherwise (for ``document`` the stride is the block).
+      otherwise (for ``document`` the stride is the block). Predictors over bytes have a memory of their own, and such
+      windows under ``opencompass`` only.
     - ``batch_size``: windows that are read together. It does not change the numbers beyond rounding.
     - ``block_bytes``: predictors over bytes begin anew after so many under ``full``, as archives do.
     - ``field``, ``domain_field``: where JSON lines and tables have the text, and the name of its domain.
@@ -71,14 +74,15 @@ def evaluate(
     corpus = data if isinstance(data, Corpus) else survey(data, field, domain_field, progress)
     if isinstance(model, Compressor):
         found = codecs.sizes(model, corpus, protocol, progress)
-        facts: dict[str, Any] = {"unit": "bytes", "start_token": None, "notes": codecs.notes(protocol)}
+        facts: dict[str, Any] = {"kind": "size", "unit": "bytes", "start_token": None, "notes": codecs.notes(protocol)}
     else:
         scorer = _scorer(model, protocol, block_size, stride, block_bytes)
-        facts = scorer.facts()
+        facts = {"kind": scorer.unit, **scorer.facts()}
         found = _scored(scorer, corpus, batch_size, Path(work) if work is not None else None, progress)
     rows, total, average = summarise(found, resamples, confidence, seed)
     return Evaluation(
         model=model.spec,
+        kind=facts.pop("kind"),
         protocol=protocol,
         geometry={key: value for key, value in facts.items() if key != "notes"},
         rows=rows,
@@ -125,28 +129,24 @@ def _scorer(
 
         if isinstance(predictor, HuggingFace):
             return token_scorer(predictor, protocol, block_size, stride)
-    if protocol != "opencompass" and (block_size is not None or stride is not None):
-        raise UsageError(
-            f"{predictor.spec} reads bytes with a memory of its own: block size and stride mean something for hf: "
-            "models and under the protocol opencompass only"
-        )
-    return ByteScorer(
-        predictor, protocol, Geometry(block_size or windows.BLOCK_SIZE, stride or windows.STRIDE), block_bytes
+    geometry = Geometry(
+        windows.BLOCK_SIZE if block_size is None else block_size, windows.STRIDE if stride is None else stride
     )
+    return ByteScorer(predictor, protocol, geometry, block_bytes)
 
 
 def _scored(
     scorer: Scorer, corpus: Corpus, batch_size: int, work: Path | None, progress: Progress | None
 ) -> list[Sums]:
     """The sums of every domain, from what was done before and what is done now."""
-    if corpus.not_text is not None and scorer.unit == "tokens" and getattr(scorer, "protocol", "") != "full":
+    if corpus.not_text is not None and scorer.unit == "tokens" and scorer.protocol != "full":
         raise BadInputError(f"{corpus.not_text}; or use the protocol full, which takes any bytes")
     base = disk.default_work() if work is None else work
     symbols_key = disk.digest("symbols 1", corpus.sha256, scorer.key)
     store = Store(base / f"symbols-{symbols_key}", corpus, scorer, progress)
     plans = {domain: _plan(scorer, domain, store[domain]) for domain in corpus.domains}
     done = adding(progress, sum(int((plan[:, 2] - plan[:, 1]).sum()) for plan in plans.values()))
-    key = disk.digest("windows 1", symbols_key, scorer.model_key, repr(getattr(scorer, "geometry", "")))
+    key = disk.digest("windows 1", symbols_key, scorer.model_key, scorer.protocol, scorer.geometry)
     partials = [base / f"{key}-{i}.jsonl" for i in range(len(plans))]
     found = []
     for (domain, plan), path in zip(plans.items(), partials, strict=True):
@@ -162,25 +162,34 @@ def _scored(
 
 def _plan(scorer: Scorer, domain: str, symbols: Symbols) -> IntArray:
     plan = scorer.windows(symbols.offsets)
-    if not len(plan) and not len(symbols.plain):
-        block = getattr(scorer, "geometry", Geometry()).block_size
+    if not len(plan) and scorer.protocol == "opencompass":
         raise BadInputError(
-            f"{domain} has {int(symbols.offsets[-1]):,} {scorer.unit}, fewer than one window of {block + 1:,}, so "
-            "opencompass would score nothing; give a smaller block size, or use the protocol full"
+            f"{domain} has {int(symbols.offsets[-1]):,} {scorer.unit}, fewer than one window of "
+            f"{scorer.geometry.block_size + 1:,}, so opencompass would score nothing; give a smaller block size, or "
+            "use the protocol full"
         )
+    if not len(plan) and not len(symbols.plain):
+        raise BadInputError(f"the tokenizer makes no tokens of {domain}, so there is nothing to score")
     return plan
 
 
 def _sums(domain: str, sizes: Sizes, symbols: Symbols, scoring: Scoring) -> Sums:
     plain = plain_bits(symbols)
-    counts = scoring.counts() | {"plain_bytes": len(symbols.plain), "plain_bits": math.fsum(plain)}
+    nothing = (sizes.bytes > 0) & (np.diff(symbols.offsets) == 0) & (np.diff(symbols.plain_offsets) == 0)
+    counts = scoring.counts() | {
+        "plain_bytes": len(symbols.plain),
+        "plain_bits": math.fsum(plain),
+        "tokenless_documents": int(nothing.sum()),
+    }
     nats = scoring.nats + plain * math.log(2)
     return Sums(domain, nats, sizes.bytes, sizes.characters, sizes.words, counts=counts)
 
 
-def _notes(total: Any) -> Iterator[str]:
+def _notes(total: Row) -> Iterator[str]:
     if total.empty_documents:
         yield f"{total.empty_documents:,} of {total.documents:,} documents are empty"
+    if total.tokenless_documents:
+        yield f"{total.tokenless_documents:,} documents are not empty but have no tokens, so they seem to cost nothing"
     if total.characters is None:
         yield "some of the text is not UTF-8, so there are no bits per character"
     if total.special_tokens:

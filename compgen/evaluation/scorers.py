@@ -23,6 +23,9 @@ from compgen.evaluation.corpus import Encoded, Encoder
 from compgen.evaluation.windows import Geometry
 from compgen.interfaces import Done, FloatArray, IntArray, Predictor
 
+#: What is worth knowing of opencompass.
+UNSCORED = "the first symbol and those after the last whole window are not scored, but their characters count"
+
 
 class Piece(NamedTuple):
     """A window with its symbols: those that are read, and those that are scored, which the inputs end before."""
@@ -37,6 +40,8 @@ class Scorer(Encoder):
 
     #: Of its symbols: ``tokens`` or ``bytes``.
     unit: ClassVar[str]
+    protocol: str
+    geometry: Geometry
     #: What the results depend on beside the windows: the model and its arithmetic.
     model_key: str
 
@@ -120,7 +125,9 @@ class ByteScorer(Scorer):
             facts |= {"block_size": self.geometry.block_size, "stride": self.geometry.stride}
         elif self.protocol == "full":
             facts |= {"block_bytes": self.block_bytes}
-        notes = []
+        notes = list[str]()
+        if self.protocol == "opencompass":
+            notes.append(UNSCORED)
         if isinstance(self.predictor, CompressorPredictor):
             notes.append("a compressor as a predictor: its code lengths after every byte, normalised")
         return facts | {"notes": notes}

@@ -15,6 +15,8 @@ from compgen.interfaces import Done, FloatArray, IntArray
 
 #: Batches that a job gets at once where windows are of many lengths, so that those of like length go together.
 _BATCHES = 16
+#: Symbols that are in memory at once for a job, unless one window alone has more.
+_SYMBOLS = 1 << 22
 #: What codes the bytes that are no tokens, and how many of them at once.
 _PLAIN, _PLAIN_BYTES = "order2", 1 << 24
 
@@ -40,10 +42,8 @@ class Scoring:
         lengths = self._plan[:, 2] - self._plan[:, 0]
         alike = len(self._plan) < 3 or bool((lengths[1:-1] == lengths[1]).all())
         share = batch_size * (1 if alike else _BATCHES)
-        jobs, total = parallel.n_jobs(), len(self._plan)
-        while self._count < total:
-            firsts = range(self._count, min(total, self._count + jobs * share), share)
-            tasks = [range(first, min(total, first + share)) for first in firsts]
+        while self._count < len(self._plan):
+            tasks = self._tasks(share)
             pieces = [[self._piece(number) for number in task] for task in tasks]
             if len(tasks) == 1:
                 results = [score(self._scorer, pieces[0], batch_size, done)]
@@ -55,6 +55,18 @@ class Scoring:
                 self._partial.append(lines)
                 for line in lines:
                     self._add(line)
+
+    def _tasks(self, share: int) -> list[range]:
+        """The next windows: a range for each job, of so many windows unless they are large or few are left."""
+        jobs, first, tasks = parallel.n_jobs(), self._count, list[range]()
+        share = min(share, -(-(len(self._plan) - first) // jobs))
+        while first < len(self._plan) and len(tasks) < jobs:
+            beyond = first + 1
+            while beyond < min(len(self._plan), first + share) and self._symbols_of(first, beyond + 1) <= _SYMBOLS:
+                beyond += 1
+            tasks.append(range(first, beyond))
+            first = beyond
+        return tasks
 
     def _symbols_of(self, first: int, beyond: int) -> int:
         part = self._plan[first:beyond]

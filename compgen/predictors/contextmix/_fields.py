@@ -21,14 +21,14 @@ I64: Any = np.int64
 
 #: m.settings, int64: what stays the same for a model (SLOTS, HEADS, LINES: until it grows).
 CONTEXTS, INPUTS, SETS, MEANS, KIND, WIDTH, SLOTS, HEADS, LINES, MINIMUM, MINIMUM2, SPEED, SPEED_START = range(13)
-#: Is there a final stage; does anything look at lines and at what followed the last bytes before?
-REFINING, FAR_SIGHTED = 13, 14
+#: Is there a final stage?
+REFINING = 13
 #: What is added to the position for the rates of learning: a model that has read a file before is not as young as its
 #: position says, and one that begins in the middle is younger.
 AGE = 15
 #: And for numbers: channels, pixels around that are looked at, wide least squares (taps, fading, ridge), narrow ones,
-#: pace of solving, bytes of a row, where the first row or sample starts.
-CHANNELS, AROUND, TAPS_A, FADING_A, RIDGE_A, TAPS_B, FADING_B, RIDGE_B, PACE, STRIDE, PHASE = range(16, 27)
+#: pace of solving, bytes of a row, where the first row or sample starts. Last: predictors that give advice.
+CHANNELS, AROUND, TAPS_A, FADING_A, RIDGE_A, TAPS_B, FADING_B, RIDGE_B, PACE, STRIDE, PHASE, GUIDES = range(16, 28)
 #: m.registers, int64: what changes from byte to byte. MATCH, MATCH_LENGTH, and the same for the second match model;
 #: starts of this line and the one before; keys of the two probability maps; rates of
 #: learning (of weights, of histories, of the final maps); places in m.heads.

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from compgen.jit import kernel
-from compgen.predictors.contextmix import _signals as signals
+from compgen.predictors.contextmix import _guides as guides
 from compgen.predictors.contextmix._fields import (
     AGE,
     CLOSE,
@@ -22,9 +22,7 @@ from compgen.predictors.contextmix._fields import (
     ENCODE,
     FAMILY,
     FAR,
-    FAR_SIGHTED,
     GAP,
-    GENERAL,
     HEADS,
     I32,
     I64,
@@ -36,7 +34,6 @@ from compgen.predictors.contextmix._fields import (
     K5,
     KEY,
     KEY2,
-    KIND,
     KNOWN,
     L1,
     L2,
@@ -78,9 +75,41 @@ from compgen.predictors.contextmix._fields import (
 )
 from compgen.predictors.contextmix._fields import inlined as _inlined
 from compgen.predictors.contextmix._fields import lent as _lent
+from compgen.predictors.contextmix._hints import opaque, prefetch
 from compgen.predictors.contextmix._journal import note_head, note_refined, note_slot
-from compgen.predictors.contextmix._prefetch import prefetch
+from compgen.predictors.contextmix._numbers import read_numbers, split_numbers
 from compgen.predictors.contextmix._vectors import dot, train
+
+# --- counts: constants in the kernels of text, so that loops over them are unrolled (see model.Counts) ---------------
+
+
+@_inlined
+def _contexts(m):  # type: ignore[no-untyped-def]
+    n = len(m.counts.contexts)
+    return U(n) if n > 0 else U(m.settings[CONTEXTS])
+
+
+@_inlined
+def _columns(m):  # type: ignore[no-untyped-def]
+    n = len(m.counts.vectors)
+    return U(8 * n) if n > 0 else U(m.settings[INPUTS])
+
+
+@_inlined
+def _sets(m):  # type: ignore[no-untyped-def]
+    n = len(m.counts.sets)
+    return U(n) if n > 0 else U(m.settings[SETS])
+
+
+@_inlined
+def _is_text(m):  # type: ignore[no-untyped-def]
+    return len(m.counts.contexts) > 0
+
+
+@_inlined
+def _refines(m):  # type: ignore[no-untyped-def]
+    return len(m.counts.final) > 0 if _is_text(m) else m.settings[REFINING] != 0
+
 
 # --- slots: 16 bytes, a check and the histories of the 15 nodes of a nibble's tree ---------------------------------
 
@@ -93,7 +122,7 @@ def _address(m, bank, start):  # type: ignore[no-untyped-def]
     may follow lie in one line, so that it can be asked for early.
     """
     mask = U32(m.settings[SLOTS] - 1)
-    n = U(m.settings[CONTEXTS])
+    n = _contexts(m)
     first = U(bank) * n
     added = U32(start) * L1
     if bank == 2:
@@ -114,9 +143,19 @@ def _address(m, bank, start):  # type: ignore[no-untyped-def]
 
 
 @_inlined
+def _address_one(m, bank, i):  # type: ignore[no-untyped-def]
+    """The same for a first nibble and one context."""
+    h = m.hashes[i]
+    at = U(bank) * _contexts(m) + i
+    m.checks[at] = np.uint8(h >> U32(24))
+    m.wanted[at] = U32((h & U32(m.settings[SLOTS] - 1)) << U32(4))
+    prefetch(m.table, np.intp(m.wanted[at]))
+
+
+@_inlined
 def _find(m, bank, member):  # type: ignore[no-untyped-def]
     """The slot of each context, or the empty slot behind the last; returns how many contexts are known."""
-    n = U(m.settings[CONTEXTS])
+    n = _contexts(m)
     empty = U32(m.settings[SLOTS] << 4)
     known = 0
     first = U(bank) * n
@@ -184,11 +223,14 @@ def _from_match(m, which, at, note, c0, bit):  # type: ignore[no-untyped-def]
 
 
 @_inlined
-def _predict(m, row, bank, c0, bit):  # type: ignore[no-untyped-def]
-    """P(next bit is 1) in 65536ths. What learning will need goes to a row of inputs and of notes."""
+def _predict(m, row, bank, c0, bit, advice):  # type: ignore[no-untyped-def]
+    """P(next bit is 1) in 65536ths. What learning will need goes to a row of inputs and of notes.
+
+    ``advice`` is None for a model without guides, which is then compiled without them.
+    """
     half = bit >> 2
-    n = U(m.settings[CONTEXTS])
-    columns = U(m.settings[INPUTS])
+    n = _contexts(m)
+    columns = _columns(m)
     start = U(row) * columns
     note = U(row * NOTES)
     node = U32(c0) if half == 0 else U32((c0 & ((1 << (bit - 4)) - 1)) | (1 << (bit - 4)))
@@ -201,10 +243,10 @@ def _predict(m, row, bank, c0, bit):  # type: ignore[no-untyped-def]
     _from_match(m, 0, at, note, c0, bit)
     _from_match(m, 1, at + U(2), note, c0, bit)
     m.inputs[at + U(4)] = 256
-    if m.settings[MEANS] > 0:
-        signals.split(m, at + U(5), c0, bit)
-    refining = m.settings[REFINING]
-    if refining:
+    split_numbers(m, at + U(5), c0, bit)
+    if advice is not None:
+        guides.opine(m, at + U(5) + U(m.settings[MEANS]), c0)
+    if _refines(m):
         for key in (KEY, KEY2):  # of the two bits that may come next
             prefetch(m.refined, np.intp(_line(m, m.registers[key], c0 << 1)))
     # the first layer, a set of weights each, summed into the second on the way
@@ -212,7 +254,7 @@ def _predict(m, row, bank, c0, bit):  # type: ignore[no-untyped-def]
     m.notes[note + U(N_ROW2)] = row2
     total2 = I32(0)
     chosen = U(half * 8)
-    for k in range(U(m.settings[SETS])):
+    for k in range(_sets(m)):
         w = m.selected[chosen + k] + (U(c0) & m.selectors[8 * k + U(5)]) + (U(bit) & m.selectors[8 * k + U(6)])
         w *= columns
         total = dot(m.weights, w, m.inputs, start, columns)
@@ -221,12 +263,12 @@ def _predict(m, row, bank, c0, bit):  # type: ignore[no-untyped-def]
         m.notes[note + U(N_LOGIT) + k] = logit
         m.notes[note + U(N_P) + k] = m.squash[U(logit + 3072)]
         total2 = I32(total2 + (I32(m.weights2[row2 + k] * logit) >> I32(8)))
-    if m.settings[SETS] == 1:
+    if _sets(m) == U(1):
         return I64(m.notes[note + U(N_P)])
     logit = I32(min(max(total2 >> 8, -3071), 3071))
     p = I64(m.squash[U(logit + 3072)])
     m.notes[note + U(N_P2)] = p
-    if not refining:
+    if not _refines(m):
         return p
     # two maps from what was predicted to what came true, between the two nearest of their points
     logit = min(max(logit, I32(-1920)), I32(1919)) + I32(1920)
@@ -246,7 +288,7 @@ def _predict(m, row, bank, c0, bit):  # type: ignore[no-untyped-def]
 
 @_inlined
 def _learn_histories(m, bank, nibble):  # type: ignore[no-untyped-def]
-    n = U(m.settings[CONTEXTS])
+    n = _contexts(m)
     empty = U32(m.settings[SLOTS] << 4)
     shift = m.registers[SHIFT]
     for i in range(n):
@@ -268,18 +310,18 @@ def _learn_histories(m, bank, nibble):  # type: ignore[no-untyped-def]
 @_inlined
 def _learn_weights(m, row, y):  # type: ignore[no-untyped-def]
     """A step down the gradient of the code length, for each set of weights by itself."""
-    columns = U(m.settings[INPUTS])
+    columns = _columns(m)
     start = U(row) * columns
     note = U(row * NOTES)
     rate = m.registers[RATE]
-    for k in range(U(m.settings[SETS])):
+    for k in range(_sets(m)):
         difference = (y << 16) - m.notes[note + U(N_P) + k]
         if abs(difference) < CLOSE:
             continue
         error = I32((difference * rate) >> 10)
         w = U(m.notes[note + U(N_ROW) + k])
         train(m.weights, w, m.inputs, start, columns, error)
-    if m.settings[SETS] == 1:
+    if _sets(m) == U(1):
         return
     error = I32(((y << 16) - m.notes[note + U(N_P2)]) >> 4)
     w = U(m.notes[note + U(N_ROW2)])
@@ -289,7 +331,7 @@ def _learn_weights(m, row, y):  # type: ignore[no-untyped-def]
 @_inlined
 def _learn_maps(m, row, y):  # type: ignore[no-untyped-def]
     note = U(row * NOTES)
-    if m.settings[REFINING]:
+    if _refines(m):
         shift = m.registers[REFINE_SHIFT]
         for a in range(N_MAP, N_MAP2 + 1):
             at = U(m.notes[note + U(a)])
@@ -362,10 +404,8 @@ def _append(m, c):  # type: ignore[no-untyped-def]
 @_inlined
 def _expect(m, buffer, c):  # type: ignore[no-untyped-def]
     """Ask for the text where a match may begin, unless one goes on with byte c."""
-    if m.settings[KIND] != GENERAL:
-        return
     for which in range(2):
-        goes_on = m.registers[MATCH_LENGTH + 2 * which] > 0 and (m.words[NEAR] >> U(40 * which)) & U(255) == U(c)
+        goes_on = m.registers[MATCH_LENGTH + 2 * which] > 0 and buffer[m.registers[MATCH + 2 * which]] == c
         if not goes_on and m.settings[MINIMUM + which] <= 16:
             prefetch(buffer, np.intp(m.heads[U(m.registers[PLACE + which])] - 1))
 
@@ -399,7 +439,7 @@ def _follow(m, buffer, which):  # type: ignore[no-untyped-def]
 
 @_inlined
 def _read_text(m, buffer, c):  # type: ignore[no-untyped-def]
-    """Words, matches, and what is around if anything looks at it."""
+    """Words, and what is around if anything looks at it."""
     kind = _kind_of(c)
     if kind == 0:
         low = c | 32 if c < 128 else c
@@ -412,10 +452,8 @@ def _read_text(m, buffer, c):  # type: ignore[no-untyped-def]
             m.words[WORD] = U(0)
             m.words[GAP] = U(0)
         m.words[GAP] = (m.words[GAP] + U(c + 1)) * K2
-    byte, bucket = _follow(m, buffer, 0)
-    byte2, bucket2 = _follow(m, buffer, 1)
-    m.words[NEAR] = byte | bucket << U(8) | byte2 << U(40) | bucket2 << U(48)
-    if m.settings[FAR_SIGHTED]:
+    m.words[NEAR] = U(0)
+    if _sets(m) > U(1):
         _read_surroundings(m, buffer, c, kind)
 
 
@@ -443,32 +481,46 @@ def _read_surroundings(m, buffer, c, kind):  # type: ignore[no-untyped-def]
 
 
 @_inlined
+def _hash(m, i):  # type: ignore[no-untyped-def]
+    h = (m.words[RECENT] & m.recipes[0, i]) * K1 + (m.words[NEAR] & m.recipes[1, i]) * K2
+    h += (m.words[FAR] & m.recipes[2, i]) * K4
+    h += (m.words[WORD] & m.recipes[3, i]) + ((m.words[WORD1] * K2) & m.recipes[4, i])
+    h += ((m.words[WORD2] * K3) & m.recipes[5, i]) + ((m.words[GAP] * K4) & m.recipes[6, i])
+    h += m.recipes[7, i]
+    m.hashes[i] = U32(((h ^ (h >> U(32))) * K5) >> U(32))
+
+
+@_inlined
 def _advance(m, buffer):  # type: ignore[no-untyped-def]
-    """Read the byte before POSITION into the contexts and hash them."""
+    """Read the byte before POSITION into the contexts, and ask for their slots; matches are not known yet."""
     c = I64(buffer[m.registers[POSITION] - 1])
-    recent = m.words[RECENT]
-    kind = m.settings[KIND]
-    if kind == GENERAL:
+    if _is_text(m):
         _read_text(m, buffer, c)
     else:
-        signals.read(m, buffer, c)
+        read_numbers(m, buffer, c)
+    m.registers[KEY2] = I64(((m.words[RECENT] & U(0xFFFF)) * K3) >> U(33))
+    if _refines(m):
+        prefetch(m.refined, np.intp(_line(m, m.registers[KEY2], 1)))
+    for i in range(_contexts(m)):
+        _hash(m, i)
+    _address(m, m.registers[POSITION] & 1, 0)
+
+
+@_inlined
+def _match(m, buffer):  # type: ignore[no-untyped-def]
+    """Find out what matches expect, and make the contexts that look at that."""
+    if _is_text(m):
+        byte, bucket = _follow(m, buffer, 0)
+        byte2, bucket2 = _follow(m, buffer, 1)
+        m.words[NEAR] |= byte | bucket << U(8) | byte2 << U(40) | bucket2 << U(48)
+        bank = m.registers[POSITION] & 1
+        for i in m.expecting:
+            _hash(m, i)
+            _address_one(m, bank, i)
     # order 1 with the byte the long match expects (in other modes: a neighbour), and order 2
-    m.registers[KEY] = I64((((m.words[NEAR] & U(0xFF)) * K2 + (recent & U(0xFF))) * K1) >> U(33))
-    m.registers[KEY2] = I64(((recent & U(0xFFFF)) * K3) >> U(33))
-    if m.settings[REFINING]:
-        for key in (KEY, KEY2):
-            prefetch(m.refined, np.intp(_line(m, m.registers[key], 1)))
-    near = m.words[NEAR]
-    far = m.words[FAR]
-    word = m.words[WORD]
-    word1 = m.words[WORD1] * K2
-    word2 = m.words[WORD2] * K3
-    gap = m.words[GAP] * K4
-    for i in range(U(m.settings[CONTEXTS])):
-        h = (recent & m.recipes[0, i]) * K1 + (near & m.recipes[1, i]) * K2 + (far & m.recipes[2, i]) * K4
-        h += (word & m.recipes[3, i]) + (word1 & m.recipes[4, i]) + (word2 & m.recipes[5, i]) + (gap & m.recipes[6, i])
-        h += m.recipes[7, i]
-        m.hashes[i] = U32(((h ^ (h >> U(32))) * K5) >> U(32))
+    m.registers[KEY] = I64((((m.words[NEAR] & U(0xFF)) * K2 + (m.words[RECENT] & U(0xFF))) * K1) >> U(33))
+    if _refines(m):
+        prefetch(m.refined, np.intp(_line(m, m.registers[KEY], 1)))
 
 
 @_inlined
@@ -482,7 +534,7 @@ def _schedule(m):  # type: ignore[no-untyped-def]
 
 @_inlined
 def _select(m, known, half):  # type: ignore[no-untyped-def]
-    for k in range(U(m.settings[SETS])):
+    for k in range(_sets(m)):
         source = m.selectors[8 * k]
         value = U(known)
         if source < U(KNOWN):
@@ -495,14 +547,15 @@ def _select(m, known, half):  # type: ignore[no-untyped-def]
 
 
 @_lent
-def _code(m, mode, buffer, stop, coder, stream, out):  # type: ignore[no-untyped-def]
+def _code(m, mode, buffer, stop, coder, stream, out, advice):  # type: ignore[no-untyped-def]
     """Go on to position ``stop``, or as far as there is room; returns the position reached.
 
     ``mode`` READ: learn ``buffer``. ENCODE: and write its code to ``stream``. DECODE: write to ``buffer`` what
     ``stream`` codes. SCORE: write P(byte) to ``out``. ``coder``: low, high, value (SCORE: bits so far, in
     4096ths), place in ``stream`` or ``out``; the code of what is left lies in [low, high], 32 bits. Bytes missing at
-    the end of a stream read as 0.
+    the end of a stream read as 0. ``advice``: what guides say of each byte, see ``_guides.py``.
     """
+    begin = m.registers[POSITION]
     low = coder[0]
     high = coder[1]
     value = coder[2]
@@ -515,6 +568,8 @@ def _code(m, mode, buffer, stop, coder, stream, out):  # type: ignore[no-untyped
         if mode != DECODE:
             byte = I64(buffer[position])
         probability = 1.0
+        if advice is not None:
+            guides.take(m, advice, position - begin)
         c0 = 1
         for half in range(2):
             bank = 2 if half else position & 1
@@ -522,12 +577,13 @@ def _code(m, mode, buffer, stop, coder, stream, out):  # type: ignore[no-untyped
             for bit in range(4 * half, 4 * half + 4):
                 if bit == 4 - FAMILY:
                     _address(m, 2, c0)
-                p = _predict(m, bit, bank, c0, bit)
+                p = _predict(m, bit, bank, c0, bit, advice)
                 y = (byte >> (7 - bit)) & 1
                 if mode in (ENCODE, DECODE):
                     middle = low + (((high - low) * p) >> 16)
                     if mode == DECODE:
-                        y = I64(value <= middle)
+                        # a branch, so that the processor guesses and goes on to the next bit
+                        y = opaque(I64(1)) if value <= middle else opaque(I64(0))
                     high ^= (high ^ middle) & -y
                     low ^= (low ^ (middle + 1)) & ~(-y)
                     while (low ^ high) >> 24 == 0:
@@ -553,12 +609,13 @@ def _code(m, mode, buffer, stop, coder, stream, out):  # type: ignore[no-untyped
         m.registers[POSITION] = position + 1
         _schedule(m)
         _append(m, byte)
+        _advance(m, buffer)
         _learn_histories(m, position & 1, byte >> 4)
         _learn(m, 0, byte >> 4)
-        _expect(m, buffer, byte)
+        if _is_text(m):
+            _expect(m, buffer, byte)
         _learn_histories(m, 2, byte & 15)
-        _advance(m, buffer)
-        _address(m, (position + 1) & 1, 0)
+        _match(m, buffer)
         _learn(m, 1, byte & 15)
     coder[0] = low
     coder[1] = high
@@ -568,8 +625,10 @@ def _code(m, mode, buffer, stop, coder, stream, out):  # type: ignore[no-untyped
 
 
 @_lent
-def _distribution(m, out):  # type: ignore[no-untyped-def]
+def _distribution(m, out, advice):  # type: ignore[no-untyped-def]
     """P(next byte) for all 256, float64, each the product of its eight bits' probabilities from the first bit on."""
+    if advice is not None:
+        guides.take(m, advice, 0)
     bank = m.registers[POSITION] & 1
     root = 1
     first = 0
@@ -585,7 +644,7 @@ def _distribution(m, out):  # type: ignore[no-untyped-def]
             bit = first + depth
             for prefix in range(1 << depth):
                 c0 = (root << depth) | prefix
-                p = _predict(m, 8, bank, c0, bit)
+                p = _predict(m, 8, bank, c0, bit, advice)
                 zero = (c0 << (8 - bit)) & 255
                 so_far = out[zero]
                 out[zero] = so_far * ((65536 - p) / 65536.0)
@@ -593,12 +652,12 @@ def _distribution(m, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def code(m, mode, buffer, stop, coder, stream, out):  # type: ignore[no-untyped-def]
+def code(m, mode, buffer, stop, coder, stream, out, advice):  # type: ignore[no-untyped-def]
     """See :func:`_code`."""
-    return _code(m, mode, buffer, stop, coder, stream, out)
+    return _code(m, mode, buffer, stop, coder, stream, out, advice)
 
 
 @kernel
-def distribution(m, out):  # type: ignore[no-untyped-def]
+def distribution(m, out, advice):  # type: ignore[no-untyped-def]
     """See :func:`_distribution`."""
-    _distribution(m, out)
+    _distribution(m, out, advice)

@@ -128,7 +128,7 @@ class Finder:
         slots = max(_TRIAL_SLOTS, 1 << ((stop - start) * _TRIAL_SLOTS_A_BYTE - 1).bit_length())
         trial = self.start(shape, slots, start)
         coder = np.zeros(4, dtype=np.int64)
-        kernel.code(trial, fields.SCORE, buffer, stop, coder, _NOTHING, np.zeros(stop - start))
+        kernel.code(trial, fields.SCORE, buffer, stop, coder, _NOTHING, np.zeros(stop - start), None)
         return int(coder[2])
 
     def start(self, shape: Shape, slots: int, position: int) -> model.Arrays:

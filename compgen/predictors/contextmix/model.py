@@ -21,13 +21,30 @@ MAX_LINES = 1 << 17
 MAX_HEADS = 1 << 20
 
 
+class Counts(NamedTuple):
+    """How many contexts, vectors of eight inputs, and sets of weights there are, as lengths of tuples.
+
+    The length of a tuple is part of its type, so each level of text has kernels of its own, with its counts as
+    constants. For numbers all are empty, and one kernel reads its counts from the settings.
+    """
+
+    contexts: tuple[bool, ...] = ()
+    vectors: tuple[bool, ...] = ()
+    sets: tuple[bool, ...] = ()
+    #: One if there are final maps.
+    final: tuple[bool, ...] = ()
+
+
 class Arrays(NamedTuple):
     """What the kernel works on. The tables at the end never change."""
 
     settings: npt.NDArray[np.int64]
+    counts: Counts
     registers: npt.NDArray[np.int64]
     words: npt.NDArray[np.uint64]
     recipes: npt.NDArray[np.uint64]
+    #: uint64: the contexts that look at what matches expect.
+    expecting: npt.NDArray[np.uint64]
     selectors: npt.NDArray[np.uint64]
     #: uint8 (16 (slots + 4),): the slots and the empty one; and the same as uint64.
     table: npt.NDArray[np.uint8]
@@ -82,6 +99,8 @@ class Arrays(NamedTuple):
     paces: npt.NDArray[np.int64]
     speeds: npt.NDArray[np.int64]
     floors: npt.NDArray[np.int64]
+    #: int64 (guides * 512,): what each guide gives the nodes of the byte's tree, in 2**-40ths.
+    advice: npt.NDArray[np.int64]
     #: uint64 (16,): what the selectors chose for the two nibbles.
     selected: npt.NDArray[np.uint64]
     transitions: npt.NDArray[np.uint8]
@@ -89,18 +108,22 @@ class Arrays(NamedTuple):
     squash: npt.NDArray[np.uint16]
     reciprocals: npt.NDArray[np.int32]
     lengths: npt.NDArray[np.int32]
+    logarithms: npt.NDArray[np.int32]
 
 
 #: The fields of Arrays that never change.
 _CONSTANT = (
     "settings",
+    "counts",
     "recipes",
+    "expecting",
     "selectors",
     "transitions",
     "stretch",
     "squash",
     "reciprocals",
     "lengths",
+    "logarithms",
     "offsets",
     "paces",
     "speeds",
@@ -164,22 +187,32 @@ def _first_errors() -> npt.NDArray[np.int64]:
     return np.array([256 + math.isqrt(1 << 14 + size) for size in range(k.CLASSES)], dtype=np.int64)
 
 
+#: Where what matches expect is in a word of features.
+_EXPECTED = 0x00FFFF00_0000FFFF
+
+
+def _counts(recipe: Recipe, inputs: int) -> Counts:
+    if recipe.kind != k.GENERAL:
+        return Counts()
+    lengths = len(recipe.contexts), inputs // 8, len(recipe.selectors), int(recipe.refining)
+    return Counts(*((False,) * length for length in lengths))
+
+
 def start(recipe: Recipe, shape: Shape, max_slots: int, position: int = 0) -> Arrays:
     """A model that has read nothing, and is to begin at a position."""
     channels, stride = shape.channels, shape.stride or shape.width * shape.channels
     width = -(-stride // channels)
     n = len(recipe.contexts)
-    inputs = -(-(n + 5 + recipe.means) // 8) * 8
+    inputs = -(-(n + 5 + recipe.means + 2 * recipe.guides) // 8) * 8
     slots = min(FIRST_SLOTS, max_slots)
     selectors, rows = _selectors(recipe)
     settings = np.zeros(32, dtype=np.int64)
-    settings[: k.FAR_SIGHTED + 1] = (
+    settings[: k.REFINING + 1] = (
         n, inputs, len(recipe.selectors), recipe.means, recipe.kind, width, slots, slots // 4, slots // 4,
         *recipe.minimum, recipe.speed, recipe.speed_start, recipe.refining,
-        len(recipe.selectors) > 1,
     )  # fmt: skip
     settings[k.CHANNELS : k.PACE + 1] = channels, recipe.around, *recipe.regression
-    settings[k.STRIDE], settings[k.PHASE] = stride, shape.phase
+    settings[k.STRIDE], settings[k.PHASE], settings[k.GUIDES] = stride, shape.phase, recipe.guides
     if recipe.kind == k.IMAGE:
         settings[k.TAPS_A] += 4 * (channels - 1)
     wide, narrow = int(settings[k.TAPS_A]), int(settings[k.TAPS_B])
@@ -189,6 +222,7 @@ def start(recipe: Recipe, shape: Shape, max_slots: int, position: int = 0) -> Ar
     weights = _aligned(rows * inputs, np.int32)
     weights.reshape(rows, inputs)[:, :n] = recipe.context_weight
     weights.reshape(rows, inputs)[:, n + 5 : n + 5 + recipe.means] = recipe.mean_weight
+    weights.reshape(rows, inputs)[:, n + 5 + recipe.means :][:, : 2 * recipe.guides : 2] = recipe.guide_weight
     weights2 = _aligned(256 * 8, np.int32)
     weights2.reshape(256, 8)[:, : len(recipe.selectors)] = 65536 // len(recipe.selectors)
     refined = _aligned(slots // 4 * k.POINTS, np.uint16)
@@ -196,9 +230,11 @@ def start(recipe: Recipe, shape: Shape, max_slots: int, position: int = 0) -> Ar
     table = _aligned(16 * (slots + 4), np.uint8)
     return Arrays(
         settings=settings,
+        counts=_counts(recipe, inputs),
         registers=registers,
         words=np.zeros(16, dtype=np.uint64),
         recipes=recipes(recipe.contexts),
+        expecting=np.array([i for i, c in enumerate(recipe.contexts) if c.near & _EXPECTED], dtype=np.uint64),
         selectors=selectors,
         table=table,
         pairs=table.view(np.uint64),
@@ -241,12 +277,14 @@ def start(recipe: Recipe, shape: Shape, max_slots: int, position: int = 0) -> Ar
         paces=np.array((recipe.paces * 16)[: k.MAX_MEANS], dtype=np.int64),
         speeds=np.array(recipe.speeds, dtype=np.int64),
         floors=np.array(recipe.floors, dtype=np.int64),
+        advice=np.zeros(recipe.guides * 512, dtype=np.int64),
         selected=np.zeros(16, dtype=np.uint64),
         transitions=tables.transitions(),
         stretch=tables.stretch().astype(np.int16),  # as small as they can be, for the cache's sake
         squash=tables.squash().astype(np.uint16),
         reciprocals=tables.reciprocals(),
         lengths=tables.lengths(),
+        logarithms=tables.logarithms(),
     )
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from abc import abstractmethod
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -13,12 +15,77 @@ from compgen import numerics
 from compgen.errors import UsageError
 from compgen.interfaces import BlockCoder, Done, FileName, FloatArray, Predictor, Progress, Session, Symbols, byte_array
 from compgen.predictors.contextmix.priming import Start, primed, read_file, unprimed
-from compgen.predictors.contextmix.settings import LEVELS, MEMORY_MB, MODES, Shape, recipe
+from compgen.predictors.contextmix.settings import LEVELS, MEMORY_MB, MODES, Shape, guided, recipe
 from compgen.predictors.contextmix.stream import Stream
 
 
+class StreamPredictor(Predictor, BlockCoder):
+    """A predictor made of :class:`~.stream.Stream`: one compiled loop for what is known, one step for what is not."""
+
+    batched = False
+
+    @abstractmethod
+    def _streams(self, count: int) -> list[Stream]:
+        """Streams of one's own."""
+
+    @abstractmethod
+    def _lent(self) -> AbstractContextManager[Stream]:
+        """A stream for a while."""
+
+    def session(self, contexts: Sequence[Symbols]) -> Session:
+        """See :meth:`Predictor.session`."""
+        streams = self._streams(len(contexts))
+        for stream, context in zip(streams, contexts, strict=True):
+            stream.read(byte_array(context))
+        return _StreamSession(streams)
+
+    def code_lengths(
+        self,
+        streams: Sequence[Symbols],
+        contexts: Sequence[Symbols] | None = None,
+        progress: Progress | None = None,
+    ) -> list[FloatArray]:
+        """See :meth:`Predictor.code_lengths`; one compiled loop a stream."""
+        lengths: list[FloatArray] = []
+        for stream, context in zip(streams, [b""] * len(streams) if contexts is None else contexts, strict=True):
+            with self._lent() as reader:
+                reader.read(byte_array(context))
+                lengths.append(-numerics.log2(reader.score(byte_array(stream))))
+            if progress is not None:
+                progress(sum(map(len, lengths)), sum(map(len, streams)))
+        return lengths
+
+    def encode_block(self, data: bytes, done: Done | None = None) -> bytes:
+        """See :meth:`BlockCoder.encode_block`. Nothing has more than two bytes of code a byte, and one."""
+        with self._lent() as stream:
+            return stream.encode(np.frombuffer(data, dtype=np.uint8), done)
+
+    def decode_block(self, code: bytes, length: int, done: Done | None = None) -> bytes:
+        """See :meth:`BlockCoder.decode_block`. Takes memory for the whole length at once."""
+        with self._lent() as stream:
+            return stream.decode(np.frombuffer(code, dtype=np.uint8).copy(), length, done)
+
+
+class _StreamSession(Session):
+    def __init__(self, streams: list[Stream]) -> None:
+        self._streams = streams
+
+    def probabilities(self) -> FloatArray:
+        rows = np.empty((len(self._streams), 256))
+        for stream, row in zip(self._streams, rows, strict=True):
+            stream.distribution(row)
+        return rows
+
+    def push(self, symbols: Symbols) -> None:
+        for stream, symbol in zip(self._streams, byte_array(symbols)[:, None], strict=True):
+            stream.read(symbol)
+
+    def fork(self) -> Session:
+        return _StreamSession([stream.fork() for stream in self._streams])
+
+
 @dataclass(frozen=True)
-class ContextMix(Predictor, BlockCoder):
+class ContextMix(StreamPredictor):
     """Bitwise context mixing in integers: the strong model that needs no weights to be downloaded.
 
     ``level`` trades size for speed: 1 fast, 2 the default, 3 best. ``memory_mb`` bounds the largest table (0: 16, 256,
@@ -45,7 +112,6 @@ class ContextMix(Predictor, BlockCoder):
     #: Another model gets another number, and an archive says which it was made with.
     numerics = "cm model 2"
     exact = True
-    batched = False
 
     def __post_init__(self) -> None:
         if self.level not in LEVELS:
@@ -63,63 +129,18 @@ class ContextMix(Predictor, BlockCoder):
         if self.prime:
             object.__setattr__(self, "weights_sha256", hashlib.sha256(read_file(self.prime)).hexdigest())
 
-    def _start(self) -> Start:
+    def _streams(self, count: int) -> list[Stream]:
+        return [self.start().stream() for _ in range(count)]
+
+    def _lent(self) -> AbstractContextManager[Stream]:
+        return self.start().lent()
+
+    def start(self, guides: int = 0) -> Start:
+        """The state to start from, with room for the advice of some guides in the model for text."""
         slots = 1 << (((self.memory_mb or MEMORY_MB[self.level]) * 65536).bit_length() - 1)
         finding = self.level if self.mode == "auto" else 0
         shape = Shape() if finding else Shape(self.mode, self.width, self.bits, self.channels)
-        made = recipe(shape.mode, self.level, shape.bits)
+        made = guided(recipe(shape.mode, self.level, shape.bits), guides)
         if self.prime:
             return primed(made, shape, finding, slots, self.prime, self.weights_sha256)
         return unprimed(made, shape, finding, slots)
-
-    def session(self, contexts: Sequence[Symbols]) -> Session:
-        """See :meth:`Predictor.session`."""
-        streams = [self._start().stream() for _ in contexts]
-        for stream, context in zip(streams, contexts, strict=True):
-            stream.read(byte_array(context))
-        return _ContextMixSession(streams)
-
-    def code_lengths(
-        self,
-        streams: Sequence[Symbols],
-        contexts: Sequence[Symbols] | None = None,
-        progress: Progress | None = None,
-    ) -> list[FloatArray]:
-        """See :meth:`Predictor.code_lengths`; one compiled loop a stream."""
-        lengths: list[FloatArray] = []
-        start = self._start()
-        for stream, context in zip(streams, [b""] * len(streams) if contexts is None else contexts, strict=True):
-            with start.lent() as reader:
-                reader.read(byte_array(context))
-                lengths.append(-numerics.log2(reader.score(byte_array(stream))))
-            if progress is not None:
-                progress(sum(map(len, lengths)), sum(map(len, streams)))
-        return lengths
-
-    def encode_block(self, data: bytes, done: Done | None = None) -> bytes:
-        """See :meth:`BlockCoder.encode_block`. Nothing has more than two bytes of code a byte, and one."""
-        with self._start().lent() as stream:
-            return stream.encode(np.frombuffer(data, dtype=np.uint8), done)
-
-    def decode_block(self, code: bytes, length: int, done: Done | None = None) -> bytes:
-        """See :meth:`BlockCoder.decode_block`. Takes memory for the whole length at once."""
-        with self._start().lent() as stream:
-            return stream.decode(np.frombuffer(code, dtype=np.uint8).copy(), length, done)
-
-
-class _ContextMixSession(Session):
-    def __init__(self, streams: list[Stream]) -> None:
-        self._streams = streams
-
-    def probabilities(self) -> FloatArray:
-        rows = np.empty((len(self._streams), 256))
-        for stream, row in zip(self._streams, rows, strict=True):
-            stream.distribution(row)
-        return rows
-
-    def push(self, symbols: Symbols) -> None:
-        for stream, symbol in zip(self._streams, byte_array(symbols)[:, None], strict=True):
-            stream.read(symbol)
-
-    def fork(self) -> Session:
-        return _ContextMixSession([stream.fork() for stream in self._streams])

@@ -76,6 +76,9 @@ class Recipe:
     contexts: tuple[Context, ...]
     selectors: tuple[Selector, ...]
     means: int = 0
+    #: Predictors whose opinions are inputs too, and what the weights of those start from.
+    guides: int = 0
+    guide_weight: int = 0
     minimum: tuple[int, int] = (10, 4)
     speed: int = 110
     speed_start: int = 2000
@@ -248,6 +251,13 @@ def recipe(mode: str, level: int, bits: int = 8) -> Recipe:
         return Recipe(GENERAL, contexts, selectors, minimum=(NEVER, 6), refining=False)
     weight = 11000 if level == 2 else 7000
     return Recipe(GENERAL, contexts, selectors, speed_start=3000, context_weight=weight)
+
+
+def guided(made: Recipe, guides: int) -> Recipe:
+    """With some guides, which know most at first: contexts begin with little weight, and weights change slowly."""
+    if not guides:
+        return made
+    return dataclasses.replace(made, guides=guides, guide_weight=60000 // guides, context_weight=2000, speed_start=800)
 
 
 def recipes(contexts: tuple[Context, ...]) -> npt.NDArray[np.uint64]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 import numpy.typing as npt
 
@@ -23,12 +25,38 @@ _PIECE_BYTES = 1 << 16
 _KEPT_BYTES = 1 << 20
 _NOTHING = np.zeros(1, dtype=np.uint8)
 _NO_SCORES = np.zeros(1)
+#: Bytes that guides read ahead, and the most code that as many can take.
+_AHEAD = 2048
+_AHEAD_CODE_BYTES = 16 * _AHEAD + 64
+#: What guides say that are not asked.
+_NO_ADVICE = np.zeros((0, 1, 256))
 
 _Bytes = npt.NDArray[np.uint8]
 
 
+def _no_advice(arrays: model.Arrays) -> FloatArray | None:
+    """What a model is told that asks for guides, and has none, or does not."""
+    return _NO_ADVICE if arrays.settings[fields.GUIDES] else None
+
+
 def _new_coder() -> npt.NDArray[np.int64]:
     return np.array([0, 0xFFFFFFFF, 0, 0], dtype=np.int64)
+
+
+class Guides(Protocol):
+    """Predictors whose opinions a model takes as inputs, in step with it."""
+
+    def next(self) -> FloatArray:
+        """P(next byte), float64 ``(1, guides, 256)``."""
+
+    def push(self, byte: int) -> None:
+        """Move on by a byte."""
+
+    def read(self, symbols: _Bytes) -> FloatArray:
+        """Move on by symbols ``(n,)``; returns P(byte) before each, float64 ``(n, guides, 256)``."""
+
+    def fork(self) -> Guides:
+        """An independent copy."""
 
 
 class Stream:
@@ -37,7 +65,8 @@ class Stream:
     ``origin`` is a state that the stream was in; while the model's journal is complete, the stream can go back to it
     (:meth:`rewind`) and can be copied by what has changed since (:meth:`fork`). A stream ``shares`` if its slots are a
     private map of those of its origin. With a ``finder``, it goes on with another model where that finds what is read;
-    the one it began with, which the origin is about, is put aside until it is wanted again.
+    the one it began with, which the origin is about, is put aside until it is wanted again. ``guides`` read what a
+    model reads that asks for them, and nothing else.
     """
 
     def __init__(
@@ -58,6 +87,7 @@ class Stream:
         self._finder = finder
         self._first = finder and finder.copy()
         self._aside: model.Arrays | None = None
+        self.guides: Guides | None = None
 
     @property
     def arrays(self) -> model.Arrays:
@@ -88,12 +118,40 @@ class Stream:
                 if part == self._position:
                     self._stop_noting()
                     continue
-            self._position = int(kernel.code(self._model, mode, self._buffer, part, coder, code, scores))
+            if mode == fields.ENCODE and self._asks and len(code) - coder[3] < _AHEAD_CODE_BYTES:
+                return False
+            if mode == fields.DECODE and self._asks:
+                self._decode_guided(part, coder, code)
+            else:
+                part, advice = self._advised(part)
+                self._position = int(kernel.code(self._model, mode, self._buffer, part, coder, code, scores, advice))
             if done is not None:
                 done(self._position - self._start)
             if self._position < part:
                 return False
         return True
+
+    @property
+    def _asks(self) -> bool:
+        """Does the model want to know what guides say, and are there any?"""
+        return self.guides is not None and self._model.settings[fields.GUIDES] > 0
+
+    def _advised(self, stop: int) -> tuple[int, FloatArray | None]:
+        """How far to go with what the guides say of bytes that are known, and that."""
+        if not self._asks:
+            return stop, _no_advice(self._model)
+        assert self.guides is not None
+        stop = min(stop, self._position + _AHEAD)
+        return stop, self.guides.read(self._buffer[self._position : stop])
+
+    def _decode_guided(self, stop: int, coder: npt.NDArray[np.int64], code: _Bytes) -> None:
+        """Decode, asking the guides before each byte."""
+        assert self.guides is not None
+        for position in range(self._position, stop):
+            advice = self.guides.next()
+            kernel.code(self._model, fields.DECODE, self._buffer, position + 1, coder, code, _NO_SCORES, advice)
+            self.guides.push(int(self._buffer[position]))
+        self._position = stop
 
     def _grow(self) -> None:
         self._model = model.grown(self._model, self._max_slots)
@@ -135,7 +193,7 @@ class Stream:
             part = min(stop, limit)
             scores = np.zeros(part - at if mode == fields.SCORE else 1)
             coder[3] = 0
-            kernel.code(arrays, mode, self._buffer, part, coder, _NOTHING, scores)
+            kernel.code(arrays, mode, self._buffer, part, coder, _NOTHING, scores, _no_advice(arrays))
         return arrays, int(coder[2])
 
     def _stop_noting(self) -> None:
@@ -179,7 +237,7 @@ class Stream:
         stop = self._position + len(symbols)
         code = np.zeros(len(symbols) // 2 + 64, dtype=np.uint8)
         while not self._run(fields.ENCODE, stop - self._position, coder, code, _NO_SCORES, done):
-            code = np.concatenate([code, np.zeros(len(code), dtype=np.uint8)])
+            code = np.concatenate([code, np.zeros(len(code) + _AHEAD_CODE_BYTES, dtype=np.uint8)])
         # Missing bytes read as 0, so what is left of the interval needs one byte or none.
         last = bytes([(int(coder[0]) >> 24) + 1]) if coder[0] else b""
         return (code[: coder[3]].tobytes() + last).rstrip(b"\0") or b"\0"
@@ -198,7 +256,8 @@ class Stream:
     def distribution(self, out: FloatArray) -> None:
         """Write P(next symbol) to ``out`` (256,)."""
         self._look()
-        kernel.distribution(self._model, out)
+        advice = self.guides.next() if self.guides is not None and self._asks else _no_advice(self._model)
+        kernel.distribution(self._model, out, advice)
 
     def rewind(self) -> bool:
         """Go back to the origin; False if the stream has none any more, as its model has grown."""
@@ -206,7 +265,7 @@ class Stream:
             return False
         if self._aside is not None:
             self._model, self._aside = self._aside, None
-        self._finder = self._first and self._first.copy()
+        self._finder, self.guides = self._first and self._first.copy(), None
         model.restore(self._model, self._origin.arrays)
         self._position = int(self._model.registers[fields.POSITION])
         if len(self._buffer) > 2 * self._position + _KEPT_BYTES:
@@ -215,6 +274,11 @@ class Stream:
 
     def fork(self) -> Stream:
         """An independent copy. Where the model is large, the two share what neither changes."""
+        twin = self._branch()
+        twin.guides = self.guides and self.guides.fork()
+        return twin
+
+    def _branch(self) -> Stream:
         past = self.past.copy()
         finder = self._finder and self._finder.copy()
         if self._aside is not None or not worth_sharing(self._model):

@@ -37,6 +37,12 @@ def lengths() -> npt.NDArray[np.int32]:
 
 
 @cache
+def logarithms() -> npt.NDArray[np.int32]:
+    """Logarithms of 1 + i / 4096 in units of a logit's 64th: int32 ``(4096,)``."""
+    return np.asarray(np.floor(numerics.log2(1 + np.arange(4096) / 4096) * (64 * 256 * _LN2) + 0.5), dtype=np.int32)
+
+
+@cache
 def squash() -> npt.NDArray[np.int32]:
     """Probability in 65536ths, 1 to 65535, of the logits from -SQUASH_LIMIT on: int32 ``(2 SQUASH_LIMIT,)``."""
     logit = np.arange(-SQUASH_LIMIT, SQUASH_LIMIT) / 256

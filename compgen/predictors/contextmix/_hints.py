@@ -1,4 +1,4 @@
-"""A hint to the processor that numba has no name for."""
+"""A hint to the processor and one to the compiler that numba has no names for."""
 
 from __future__ import annotations
 
@@ -26,4 +26,15 @@ def _prefetch(typing, array, index):  # type: ignore[no-untyped-def]
     return types.void(array, index), generate
 
 
+def _opaque(typing, number):  # type: ignore[no-untyped-def]
+    """The same number, of which the compiler knows nothing; so a branch that ends in it stays a branch."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        kind = ir.FunctionType(arguments[0].type, [arguments[0].type])
+        return builder.asm(kind, "", "=r,0", [arguments[0]], True)  # no instruction; result and argument in one place
+
+    return number(number), generate
+
+
 prefetch: Any = intrinsic(_prefetch)
+opaque: Any = intrinsic(_opaque)
