@@ -168,7 +168,8 @@ need. A function in `~/.bashrc` gives both what is theirs:
 ```text
 compgen() {
     case "$1" in
-        sample|predict|compress|decompress|inspect|test|train|evaluate|correlate|neuraltext|list|--*) env compgen "$@" ;;
+        sample|predict|compress|decompress|inspect|test|train) env compgen "$@" ;;
+        evaluate|correlate|neuraltext|list|--*) env compgen "$@" ;;
         *) builtin compgen "$@" ;;
     esac
 }
