@@ -549,7 +549,8 @@ def test_pieces_cut_skip_and_stop(tmp_path: Path) -> None:
 @posix
 def test_preparing_goes_on_after_sigkill(tmp_path: Path) -> None:
     (tmp_path / "text").write_bytes(synthetic_text(24_000))
-    arguments = ["neuraltext", "prepare", "text", "--model", "order2", "--window", "32", "--shard-bytes", "1000"]
+    arguments = ["neuraltext", "prepare", "text", "--model", "order2", "--window", "32"]
+    arguments += ["--document-bytes", "500", "--shard-bytes", "1000"]
     command = [sys.executable, "-m", "compgen", *arguments, "-o", "s"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
