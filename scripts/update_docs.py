@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = (
     *("README.md", "docs/compressing.md", "docs/sampling.md", "docs/transformer.md", "docs/plugins.md"),
     *("docs/parallel.md", "docs/evaluating.md", "docs/datasets.md", "docs/benchmark.md", "docs/classify.md"),
+    "docs/neuraltext.md",
 )
 _BLOCK = re.compile(r"^(?P<skip><!-- not run: .+ -->\n)?```(?P<kind>\w+)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 #: Wall-clock times, which differ from run to run: the last column of a table of scores.

@@ -28,6 +28,7 @@ def docs() -> ModuleType:
     [
         *("README.md", "docs/compressing.md", "docs/sampling.md", "docs/transformer.md", "docs/plugins.md"),
         *("docs/parallel.md", "docs/evaluating.md", "docs/datasets.md", "docs/benchmark.md", "docs/classify.md"),
+        "docs/neuraltext.md",
     ],
 )
 def test_examples_run_and_print_what_is_shown(

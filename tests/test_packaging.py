@@ -20,6 +20,7 @@ DATA = {
     *("compgen/py.typed", "baselines/py.typed", "samplers/py.typed", "compgen/datasets/context.txt"),
     *(f"compgen/evaluation/tables/{name}.csv" for name in ("huang2024_models", "opencompass_bpc")),
     *(f"compgen/benchmark/published/lmic_{name}.csv" for name in ("table1", "table2", "fig2")),
+    "compgen/neuraltext/lester2024.csv",
     *(f"{WEIGHTS}/{size}.safetensors" for size in ("200k", "800k")),
 }
 

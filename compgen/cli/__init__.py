@@ -32,6 +32,7 @@ COMMANDS = {
     "correlate": "compgen.cli.correlate",
     "bench": "compgen.cli.bench",
     "classify": "compgen.cli.classify",
+    "neuraltext": "compgen.cli.neuraltext",
     "list": "compgen.cli.listing",
 }
 

@@ -36,7 +36,7 @@ class Config:
         if self.width != head * self.heads or head & (head - 1) or head < 8:
             raise UsageError(f"heads of {self.width} / {self.heads} channels: their width must be a power of two, 8 up")
         for name, least, most in (
-            ("vocabulary", 2, 65535),
+            ("vocabulary", 2, 65536),
             ("width", 16, 4096),
             ("layers", 1, 64),
             ("hidden", 16, 16384),

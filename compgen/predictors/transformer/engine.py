@@ -97,6 +97,8 @@ class LayerCache:
         """Forget what is out of sight, or take more memory, so that ``positions`` more fit; they must be added then."""
         capacity, sight = self.keys.shape[2], self._window - 1
         self._longest += positions
+        if self._longest > capacity:  # unless long streams have started anew
+            self._longest = int(self.lengths.max()) + positions
         if self._longest <= capacity:
             return
         most = sight + 2 * PIECE  # so that forgetting is seldom
@@ -121,6 +123,14 @@ class LayerCache:
         for name in ("keys", "values", "lengths", "tail", "tail_mlp"):
             setattr(twin, name, getattr(self, name)[streams])
         return twin
+
+    def put(self, streams: IntArray, one: LayerCache) -> None:
+        """Let some streams be where the only stream of ``one`` is; that is no longer than the capacity."""
+        length = int(one.lengths[0])
+        self.keys[streams, :, :length] = one.keys[0, :, :length]
+        self.values[streams, :, :length] = one.values[0, :, :length]
+        self.lengths[streams] = length
+        self.tail[streams], self.tail_mlp[streams] = one.tail[0], one.tail_mlp[0]
 
     @staticmethod
     def join(parts: list[LayerCache]) -> LayerCache:
@@ -166,6 +176,11 @@ class Engine:
     def join(self, parts: list[list[LayerCache]]) -> list[LayerCache]:
         """Caches of several groups of streams as one."""
         return [LayerCache.join(list(layer)) for layer in zip(*parts, strict=True)]
+
+    def put(self, caches: list[LayerCache], streams: IntArray, one: list[LayerCache]) -> None:
+        """Let some streams go on from where the only stream of ``one`` is."""
+        for cache, layer in zip(caches, one, strict=True):
+            cache.put(streams, layer)
 
     def advance(self, symbols: IntArray, caches: list[LayerCache]) -> FloatArray:
         """Read symbols ``(streams, positions)``; returns ``P(next symbol)`` after each: float64

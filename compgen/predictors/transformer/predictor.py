@@ -33,7 +33,7 @@ from compgen.predictors import _covering
 from compgen.predictors._covering import ByteSession, Coverings
 from compgen.predictors.transformer import fixed, tokens, weights
 from compgen.predictors.transformer.bpe import BytePairs
-from compgen.predictors.transformer.config import PRESETS
+from compgen.predictors.transformer.config import PRESETS, Config
 from compgen.predictors.transformer.engine import Engine
 from compgen.predictors.transformer.sessions import EnginePredictor, ModelEngine, piece_of
 
@@ -184,6 +184,11 @@ class Transformer(Predictor, BlockCoder):
 
     def _weights(self, length_bytes: int) -> weights.Weights:
         return _load(*self._path(length_bytes))
+
+    @property
+    def config(self) -> Config:
+        """The shape of the model that sessions read with."""
+        return self._weights(0).config
 
     def _model(self, length_bytes: int) -> EnginePredictor:
         """The model over its own symbols."""

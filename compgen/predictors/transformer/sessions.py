@@ -31,6 +31,9 @@ class ModelEngine(Protocol[_C]):
     def join(self, parts: list[_C]) -> _C:
         """Caches of several groups of streams as one."""
 
+    def put(self, caches: _C, streams: IntArray, one: _C) -> None:
+        """Let some streams go on from where the only stream of ``one`` is; it has read the start symbol only."""
+
     def advance(self, symbols: IntArray, caches: _C) -> FloatArray:
         """Read symbols ``(streams, n)``: P(next) after each, float64 ``(streams, n, vocabulary)``."""
 
@@ -89,6 +92,7 @@ class TransformerSession(Session):
         self._engine = engine
         self.caches = caches
         self.next = following
+        self._fresh: TransformerSession | None = None
 
     def probabilities(self) -> FloatArray:
         """See :meth:`Session.probabilities`."""
@@ -110,5 +114,15 @@ class TransformerSession(Session):
 
     def fork(self) -> Session:
         """See :meth:`Session.fork`."""
-        everything = np.arange(len(self.next))
-        return TransformerSession(self._engine, self._engine.select(self.caches, everything), self.next.copy())
+        return self.select(np.arange(len(self.next)))
+
+    def select(self, streams: IntArray) -> TransformerSession:
+        """Copies of some streams ``(n,)``, in this order."""
+        return TransformerSession(self._engine, self._engine.select(self.caches, streams), self.next[streams])
+
+    def restart(self, streams: IntArray) -> None:
+        """Let some streams ``(n,)`` start anew, as if they had read nothing."""
+        if self._fresh is None:
+            self._fresh = session(self._engine, [b""])
+        self._engine.put(self.caches, streams, self._fresh.caches)
+        self.next[streams] = self._fresh.next

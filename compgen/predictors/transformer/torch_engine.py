@@ -71,6 +71,14 @@ class TorchCache:
             setattr(twin, name, getattr(self, name)[streams])
         return twin
 
+    def put(self, streams: Tensor, one: TorchCache) -> None:
+        """See :meth:`~.engine.LayerCache.put`."""
+        length = int(one.lengths[0])
+        self.keys[streams, :, :length] = one.keys[0, :, :length]
+        self.values[streams, :, :length] = one.values[0, :, :length]
+        self.lengths[streams] = length
+        self.tail[streams], self.tail_mlp[streams] = one.tail[0], one.tail_mlp[0]
+
     @staticmethod
     def join(parts: list[TorchCache]) -> TorchCache:
         """Several groups of streams as one."""
@@ -135,6 +143,12 @@ class TorchEngine:
     def join(self, parts: list[list[TorchCache]]) -> list[TorchCache]:
         """See :meth:`~.engine.Engine.join`."""
         return [TorchCache.join(list(layer)) for layer in zip(*parts, strict=True)]
+
+    @torch.inference_mode()
+    def put(self, caches: list[TorchCache], streams: IntArray, one: list[TorchCache]) -> None:
+        """See :meth:`~.engine.Engine.put`."""
+        for cache, layer in zip(caches, one, strict=True):
+            cache.put(torch.from_numpy(streams).to(self._device), layer)
 
     @torch.inference_mode()
     def advance(self, symbols: IntArray, caches: list[TorchCache]) -> FloatArray:
