@@ -11,6 +11,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from compgen.version import __version__
+
 if TYPE_CHECKING:
     from compgen.archive import ArchiveReader, ArchiveWriter, compress, decompress
     from compgen.bridge import as_compressor, as_predictor
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
     from compgen.parallel import jobs
     from compgen.registry import compressor, predictor, sampler
     from compgen.sampling import sample
-
-__version__ = "0.1.0"
 
 #: Where each public name lives; loaded on first use, so that importing compgen costs nothing.
 _HOME = {

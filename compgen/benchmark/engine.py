@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from compgen import __version__, parallel
+from compgen import parallel
 from compgen.benchmark.store import Key, Store
 from compgen.errors import CompgenError
 from compgen.interfaces import Progress
+from compgen.version import __version__
 
 #: Part of every key: changes when the meaning of a value does.
 FORMAT = 1

@@ -12,12 +12,12 @@ import numpy as np
 import soundfile
 from PIL import Image
 
-from compgen import __version__
 from compgen.benchmark import figures
 from compgen.benchmark.generation import picture_of, sound_of, text_of
 from compgen.benchmark.rows import Row
 from compgen.benchmark.tables import Table, failures, number, short, skipped, tables, unique
 from compgen.datasets.images import Pixels
+from compgen.version import __version__
 
 #: Bytes of a text's context that are shown.
 _SHOWN = 240

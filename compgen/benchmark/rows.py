@@ -15,10 +15,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from compgen import __version__, datasets
+from compgen import datasets
 from compgen.benchmark.subjects import Subject
 from compgen.datasets import Dataset
 from compgen.errors import UsageError
+from compgen.version import __version__
 
 Row = dict[str, Any]
 #: What the paper's adjusted rates divide a model's size by: its data sets have 1 GB.

@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
-import compgen
 from compgen import files
 from compgen.classify.dictionaries import DictionaryClassifier
 from compgen.classify.likelihood import LikelihoodClassifier
 from compgen.classify.neighbours import CompressionKNN
 from compgen.errors import BadInputError, CompgenError, CorruptDataError
 from compgen.registry import file_parameters, parse_spec
+from compgen.version import __version__
 
 FORMAT = "compgen classifier 1"
 CLASSIFIERS: dict[str, Any] = {
@@ -55,7 +55,7 @@ def save(path: Path, classifier: Any, texts: list[bytes], labels: list[str]) -> 
     kind = next(name for name, made in CLASSIFIERS.items() if type(classifier) is made)
     head = {
         "format": FORMAT,
-        "version": compgen.__version__,
+        "version": __version__,
         "classifier": kind,
         "parameters": chosen(classifier),
         "labels": labels,

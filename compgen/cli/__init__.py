@@ -15,9 +15,9 @@ from pathlib import Path
 
 import click
 
-from compgen import __version__
 from compgen.cli import interrupt, options, output
 from compgen.errors import CompgenError
+from compgen.version import __version__
 
 #: The module of each command, loaded when it is needed. (None is called ``list``: it would hide the builtin here.)
 COMMANDS = {

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from compgen.interfaces import FloatArray, IntArray
+from compgen.version import __version__
 
 Interval = tuple[float, float]
 #: What of a row is added up.
@@ -133,15 +134,13 @@ class Evaluation:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        import compgen
-
         whole = {name: getattr(self, name) for name in self.__dataclass_fields__}
         whole |= {
             "rows": [row.as_dict() for row in self.rows],
             "total": self.total.as_dict(),
             "average": asdict(self.average),
             "notes": list(self.notes),
-            "compgen": compgen.__version__,
+            "compgen": __version__,
         }
         return whole
 
