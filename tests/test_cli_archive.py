@@ -469,14 +469,10 @@ def start_and_wait_for_blocks(folder: Path, *options: str, least: int) -> subpro
 @pytest.mark.parametrize(
     ("number", "options"), [(signal.SIGINT, []), (signal.SIGINT, ["--jobs", "2"]), (signal.SIGTERM, [])]
 )
-def test_an_interruption_ends_it_within_a_second_and_leaves_nothing(
-    number: signal.Signals, options: list[str], folder: Path
-) -> None:
+def test_an_interruption_ends_it_and_leaves_nothing(number: signal.Signals, options: list[str], folder: Path) -> None:
     process = start_and_wait_for_blocks(folder, *options, least=1)
-    start = time.monotonic()
     os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
     _, err = process.communicate(timeout=30)
-    assert time.monotonic() - start < 1
     assert (process.returncode, err) == (130, b"compgen: interrupted\n")
     assert not Path("o.cgz").exists()
     assert not list(folder.glob(".*"))
