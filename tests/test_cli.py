@@ -125,7 +125,6 @@ def test_bash_runs_it_under_the_short_name_and_with_the_documented_function_unde
     """In bash, compgen is a builtin: `compgen list` would do nothing and succeed."""
     page = (Path(__file__).parent.parent / "docs" / "cli.md").read_text(encoding="utf-8")
     function = page[page.index("compgen() {") : page.index("\n}\n", page.index("compgen() {")) + 3]
-    assert set(cli.COMMANDS) <= set(re.findall(r"\w+", function))
     environment = {**os.environ, "PATH": f"{PROGRAM.parent}{os.pathsep}{os.environ['PATH']}"}
     script = f"cgen --version\n{function}\ncompgen --version\ncompgen list samplers\ncompgen -W 'one two' -- t\n"
     done = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, check=True)
