@@ -40,7 +40,7 @@ LONGEST_PAIR, MOST_CANDIDATES = (1 << 15) - MAX_MATCH - MIN_MATCH - 1, 4096 // 4
 #: A match that begins in so many last bytes of the first text may go on in the second before it has six bytes.
 SPAN = SHORTEST + STRINGS - 2
 #: Buckets of the strings of 3 bytes of one text.
-BUCKETS = 256
+BUCKETS = 1024
 _TOO_FAR = 4096
 # What is known of the longest match at a position is one number, so that the greatest is the longest, and the nearest
 # of equals: length << 17 | 1 << 16 | distance inside the second text, length << 17 | place for those in the first. The
@@ -67,7 +67,8 @@ def _hash(data, at):  # type: ignore[no-untyped-def]
 @inner
 def _bucket(data, at):  # type: ignore[no-untyped-def]
     """A number below BUCKETS of the three bytes from a position on."""
-    return ((get(data, at) << 3) ^ (get(data, at + 1) << 5) ^ get(data, at + 2)) & (BUCKETS - 1)
+    string = (get(data, at) << 16) | (get(data, at + 1) << 8) | get(data, at + 2)
+    return ((string * 0x9E3779B1) >> 20) & (BUCKETS - 1)
 
 
 @inner
@@ -271,7 +272,9 @@ def _offer_straddling(data, first, size, begin, own, buckets, following, undo): 
             break
         at = get(buckets, _bucket(data, candidate)) - 1
         while at >= 0:
-            length = _match_length(data, candidate, first + at, min(np.int64(MAX_MATCH), size - first - at))
+            length = alike(data, candidate, first + at)  # most are not alike at all
+            if length >= MIN_MATCH:
+                length = _match_length(data, candidate, first + at, min(np.int64(MAX_MATCH), size - first - at))
             if length >= MIN_MATCH and length > get(own, begin + at) >> _LENGTH_SHIFT:
                 put(undo, 2 * entered, begin + at)
                 put(undo, 2 * entered + 1, get(own, begin + at))
@@ -331,68 +334,58 @@ def _lead_in(data, first, size, start, chains, literals, distances):  # type: ig
 
 
 @inner
-def _found(data, first, size, at, waiting, own, offered, alike_before):  # type: ignore[no-untyped-def]
-    """The longest match at a position of the second text; the length is at most ``waiting`` if none is longer."""
-    length, distance = offered >> _LENGTH_SHIFT, offered & _VALUE
-    if length == _TO_BE_SEEN:
-        length = own >> _LENGTH_SHIFT
-        cap = min(np.int64(MAX_MATCH), size - first - at)
-        beat = max(waiting, length)
-        return _longer(data, distance, alike_before, first + at, beat, own & _VALUE, cap)
-    if offered & _IS_DISTANCE == 0:
-        distance = first + at - distance
-    if length == MIN_MATCH and distance > _TOO_FAR:
-        length = np.int64(0)
-    return length, distance
-
-
-@inner
 def _parse(data, first, size, lead, known, begin, alike_before, best, literals, distances):  # type: ignore[no-untyped-def]
     """The lazy parse of the second text, after :func:`_lead_in`; returns the number of symbols of both.
 
     ``best`` uint32 ``(>= bytes of the second text + 1,)`` is scratch.
     """
     own, names, offers = known
-    symbols, at, length, distance = lead
+    symbols, at, waiting, waiting_distance = lead
     at -= first
     stop = size - first
     for i in range(stop):
         best[i] = max(own[begin + i], offers[names[begin + i]])
-    best[stop] = 0
-    if length == MIN_MATCH - 1:
-        _add_literal(literals, data, first + at - 1)
-        symbols += 1
-    if length >= MIN_MATCH:
-        at -= 1
+    literal_waits = waiting >= MIN_MATCH - 1
+    waiting = max(waiting, np.int64(MIN_MATCH - 1))
     while at < stop:
-        if length < MIN_MATCH:
-            offered = get(best, at)
-            if offered > 0:
-                length, distance = _found(
-                    data, first, size, at, np.int64(MIN_MATCH - 1), get(own, begin + at), offered, alike_before
-                )
-            if length < MIN_MATCH:
-                _add_literal(literals, data, first + at)
-                symbols += 1
+        offered = get(best, at)
+        length, distance = offered >> _LENGTH_SHIFT, offered & _VALUE
+        if length > waiting:
+            if length == _TO_BE_SEEN:
+                inside = get(own, begin + at)
+                length = max(waiting, inside >> _LENGTH_SHIFT)
+                cap = min(np.int64(MAX_MATCH), stop - at)
+                length, distance = _longer(data, distance, alike_before, first + at, length, inside & _VALUE, cap)
+            else:
+                if offered & _IS_DISTANCE == 0:
+                    distance = first + at - distance
+                if length == MIN_MATCH and distance > _TOO_FAR:
+                    length = np.int64(0)
+            if length > waiting:
+                if literal_waits:
+                    symbol = get(data, first + at - 1)
+                    put(literals, symbol, get(literals, symbol) + 1)
+                    symbols += 1
+                literal_waits, waiting, waiting_distance = True, length, distance
                 at += 1
                 continue
-        while True:  # does a longer one begin a byte later?
-            offered = get(best, at + 1)
-            if offered >> _LENGTH_SHIFT <= length or length == MAX_MATCH:
-                break
-            later, nearer = _found(
-                data, first, size, at + 1, length, get(own, begin + at + 1), offered, alike_before
-            )
-            if later <= length:
-                break
-            _add_literal(literals, data, first + at)
+        if waiting >= MIN_MATCH:
+            symbol, code = get(LENGTH_SYMBOL, waiting), _distance_symbol(waiting_distance)
+            put(literals, symbol, get(literals, symbol) + 1)
+            put(distances, code, get(distances, code) + 1)
             symbols += 1
+            at += waiting - 1
+            waiting, literal_waits = np.int64(MIN_MATCH - 1), False
+        else:
+            if literal_waits:
+                symbol = get(data, first + at - 1)
+                put(literals, symbol, get(literals, symbol) + 1)
+                symbols += 1
+            literal_waits = True
             at += 1
-            length, distance = later, nearer
-        _add_match(literals, distances, length, distance)
+    if literal_waits:
+        _add_literal(literals, data, first + at - 1)
         symbols += 1
-        at += length
-        length = np.int64(0)
     return symbols
 
 
