@@ -254,7 +254,9 @@ def offer(places, shorter, count, offers):  # type: ignore[no-untyped-def]
             place = get(places[column], number)
             offered = (length << _LENGTH_SHIFT) | place
             if place == 0:
-                offered = get(offers, (column - 1) * width + get(shorter[column], number)) if column > 0 else np.int64(0)
+                offered = (
+                    get(offers, (column - 1) * width + get(shorter[column], number)) if column > 0 else np.int64(0)
+                )
             put(offers, column * width + number, offered)
             put(places[column], number, np.int64(0))
 
