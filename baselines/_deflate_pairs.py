@@ -189,7 +189,7 @@ def number_strings(data, offsets, wanted, keys, values, shorter, count):  # type
 
 @kernel
 def name_positions(data, offsets, wanted, tables, width, names):  # type: ignore[no-untyped-def]
-    """Fill ``names`` int32 ``(offsets[-1],)``: where :func:`offer` puts what is offered for the longest string there."""
+    """Fill ``names`` int32 ``(offsets[-1],)``: where :func:`offer` puts what is offered for the string there."""
     for text in range(offsets.size - 1):
         stop = offsets[text + 1]
         for at in range(offsets[text], stop if wanted[text] else offsets[text]):
