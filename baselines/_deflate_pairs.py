@@ -37,16 +37,7 @@ PADDING = 16
 STRINGS, SHORTEST = 4, MIN_MATCH
 #: A pair beyond these meets a limit of zlib: the window less what it looks ahead, and its shortest search in a chain.
 LONGEST_PAIR, MOST_CANDIDATES = (1 << 15) - MAX_MATCH - MIN_MATCH - 1, 4096 // 4 - 8
-#: A match that begins in so many last bytes of the first text may go on in the second before it has six bytes.
-SPAN = SHORTEST + STRINGS - 2
-#: Buckets of the strings of 3 bytes of one text.
-BUCKETS = 1024
 _TOO_FAR = 4096
-# What is known of the longest match at a position is one number, so that the greatest is the longest, and the nearest
-# of equals: length << 17 | 1 << 16 | distance inside the second text, length << 17 | place for those in the first. The
-# length _TO_BE_SEEN stands for 6 bytes or more of the first text.
-_LENGTH_SHIFT, _IS_DISTANCE, _VALUE = 17, 1 << 16, (1 << 16) - 1
-_TO_BE_SEEN = 511
 _SYMBOL_LIMIT = (1 << 14) - 1
 _HASHES = 1 << 15
 
@@ -62,13 +53,6 @@ _NO_ENTRY = 1 << 62
 def _hash(data, at):  # type: ignore[no-untyped-def]
     """zlib's hash of three bytes at memory level 8."""
     return ((get(data, at) << 10) ^ (get(data, at + 1) << 5) ^ get(data, at + 2)) & (_HASHES - 1)
-
-
-@inner
-def _bucket(data, at):  # type: ignore[no-untyped-def]
-    """A number below BUCKETS of the three bytes from a position on."""
-    string = (get(data, at) << 16) | (get(data, at + 1) << 8) | get(data, at + 2)
-    return ((string * 0x9E3779B1) >> 20) & (BUCKETS - 1)
 
 
 @inner
@@ -96,14 +80,12 @@ def _longer(data, candidate, chain, at, best, distance, cap):  # type: ignore[no
 
 
 @kernel
-def inside(data, offsets, wanted, own, buckets, following, fullest):  # type: ignore[no-untyped-def]
+def inside(data, offsets, wanted, lengths, distances, fullest):  # type: ignore[no-untyped-def]
     """The longest match of each position of each text inside that text, the nearest of equals.
 
     ``data`` uint8: texts at ``offsets`` int64 ``(texts + 1,)``, with PADDING bytes behind the last. For the texts
-    ``wanted``, bool ``(texts,)``, fills ``own``, uint32 ``(offsets[-1],)``, see :data:`_LENGTH_SHIFT`; ``fullest``
-    int64 ``(texts,)``: how often the commonest hash occurs in each text; and where which strings of 3 bytes begin:
-    ``buckets``, uint16 ``(texts, BUCKETS)``, zeros before, has 1 + the first position of those in a bucket, and
-    ``following``, uint16 ``(offsets[-1],)``, 1 + the next such position, 0 after the last.
+    ``wanted``, bool ``(texts,)``, fills ``lengths`` (0: none) and ``distances``, uint16 ``(offsets[-1],)``, and
+    ``fullest`` int64 ``(texts,)``: how often the commonest hash occurs in each text.
     """
     head, count = np.zeros(_HASHES, np.int32), np.zeros(_HASHES, np.int32)
     chain = np.zeros(max(1, np.diff(offsets).max()) + 1, np.int32)
@@ -121,7 +103,7 @@ def inside(data, offsets, wanted, own, buckets, following, fullest):  # type: ig
             count[h] += 1
             most = max(most, np.int64(count[h]))
         for at in range(size):
-            own[offsets[text] + at] = 0
+            lengths[offsets[text] + at] = distances[offsets[text] + at] = 0
             if at + MIN_MATCH > size:
                 continue
             head[_hash(view, at)] = 0
@@ -133,13 +115,10 @@ def inside(data, offsets, wanted, own, buckets, following, fullest):  # type: ig
                     length = _match_length(view, candidate - 1, at, cap)
                     if length > best:
                         best = length
-                        own[offsets[text] + at] = (length << _LENGTH_SHIFT) | _IS_DISTANCE | (at + 1 - candidate)
+                        lengths[offsets[text] + at] = length
+                        distances[offsets[text] + at] = at + 1 - candidate
                 candidate = get(chain, candidate)
         fullest[text] = most
-        for at in range(size - MIN_MATCH, -1, -1):
-            bucket = _bucket(view, np.int64(at))
-            following[offsets[text] + at] = buckets[text, bucket]
-            buckets[text, bucket] = at + 1
 
 
 @inner
@@ -162,39 +141,30 @@ def _string(data, at, size):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def number_strings(data, offsets, wanted, keys, values, shorter, count):  # type: ignore[no-untyped-def]
-    """Number the strings of each length that the wanted texts have, from 1 on, and count them.
+def number_strings(data, offsets, wanted, keys, values, numbers):  # type: ignore[no-untyped-def]
+    """Number the strings of each length that the wanted texts have, from 1 on; returns how many there are at most.
 
-    ``keys`` int64 and ``values`` int32 ``(STRINGS, a power of 2)``, zeros before, become the tables of them, and False
-    is returned if that is too small. ``shorter`` int32 ``(STRINGS, half as many)`` gets the number of each string less
-    its last byte, ``count`` int64 ``(STRINGS,)`` how many there are.
+    ``keys`` int64 and ``values`` int32 ``(STRINGS, a power of 2)``, zeros before, become the tables of them, and -1 is
+    returned if that is too small. ``numbers`` int32 ``(offsets[-1] * STRINGS,)`` gets the strings that begin at each
+    position, 0 where the text is over before.
     """
-    count[:] = 0
+    count = np.zeros(STRINGS, np.int64)
     for text in range(offsets.size - 1):
         stop = offsets[text + 1]
         for at in range(offsets[text], stop if wanted[text] else offsets[text]):
-            prefix = np.int32(0)
-            for column in range(min(np.int64(STRINGS), stop - at - MIN_MATCH + 1)):
+            for column in range(STRINGS):
+                numbers[at * STRINGS + column] = 0
+                if at + SHORTEST + column > stop:
+                    continue
                 key = _string(data, at, SHORTEST + column)
                 slot = _slot(keys[column], key)
                 if keys[column, slot] == 0:
-                    if count[column] + 2 > shorter.shape[1]:
-                        return False
                     count[column] += 1
+                    if 2 * count[column] > keys.shape[1]:
+                        return np.int64(-1)
                     keys[column, slot], values[column, slot] = key, count[column]
-                    shorter[column, count[column]] = prefix
-                prefix = values[column, slot]
-    return True
-
-
-@kernel
-def name_positions(data, offsets, wanted, tables, width, names):  # type: ignore[no-untyped-def]
-    """Fill ``names`` int32 ``(offsets[-1],)``: where :func:`offer` puts what is offered for the string there."""
-    for text in range(offsets.size - 1):
-        stop = offsets[text + 1]
-        for at in range(offsets[text], stop if wanted[text] else offsets[text]):
-            column = min(np.int64(STRINGS), stop - at - MIN_MATCH + 1) - 1
-            names[at] = column * width + _number(data, at, column, tables) if column >= 0 else 0
+                numbers[at * STRINGS + column] = values[column, slot]
+    return count.max()
 
 
 @inner
@@ -241,48 +211,30 @@ def index(data, size, chains, places, tables):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def offer(places, shorter, count, offers):  # type: ignore[no-untyped-def]
-    """What a first text offers where each numbered string begins, in ``offers``; clears ``places`` of :func:`index`.
-
-    ``shorter`` int32 ``(STRINGS, strings + 1)`` are the numbers of the strings less their last byte, ``count`` int64
-    ``(STRINGS,)`` how many there are. ``offers`` uint32 ``(STRINGS * (strings + 1),)``, see :data:`_LENGTH_SHIFT`.
-    """
-    width = places.shape[1]
-    for column in range(STRINGS):
-        length = np.int64(SHORTEST + column if column < STRINGS - 1 else _TO_BE_SEEN)
-        for number in range(1, count[column] + 1):
-            place = get(places[column], number)
-            offered = (length << _LENGTH_SHIFT) | place
-            if place == 0:
-                offered = (
-                    get(offers, (column - 1) * width + get(shorter[column], number)) if column > 0 else np.int64(0)
-                )
-            put(offers, column * width + number, offered)
-            put(places[column], number, np.int64(0))
+def forget(data, size, places, tables):  # type: ignore[no-untyped-def]
+    """Undo :func:`index`."""
+    for at in range(1, size - 2):
+        for column in range(min(STRINGS, size - at - 2)):
+            number = _number(data, at, column, tables)
+            if number == 0:
+                break
+            places[column, number] = 0
 
 
 @inner
-def _offer_straddling(data, first, size, begin, own, buckets, following, undo):  # type: ignore[no-untyped-def]
-    """Enter the matches that begin in the last bytes of the first text as the second text's own.
-
-    They may be longer than the first text tells. Returns how many; ``undo`` int64 ``(2 * SPAN * bytes,)``.
-    """
+def _enter_straddling(data, first, size, chains, places, tables, undo):  # type: ignore[no-untyped-def]
+    """Enter the strings that begin in the first text and end in the second; returns how many. ``undo`` (16, 3)."""
     entered = np.int64(0)
-    for back in range(1, SPAN + 1):
-        candidate = np.int64(first - back)
-        if candidate < 1 or candidate + MIN_MATCH > size:
-            break
-        at = get(buckets, _bucket(data, candidate)) - 1
-        while at >= 0:
-            length = alike(data, candidate, first + at)  # most are not alike at all
-            if length >= MIN_MATCH:
-                length = _match_length(data, candidate, first + at, min(np.int64(MAX_MATCH), size - first - at))
-            if length >= MIN_MATCH and length > get(own, begin + at) >> _LENGTH_SHIFT:
-                put(undo, 2 * entered, begin + at)
-                put(undo, 2 * entered + 1, get(own, begin + at))
-                entered += 1
-                put(own, begin + at, (length << _LENGTH_SHIFT) | _IS_DISTANCE | (at + back))
-            at = get(following, begin + at) - 1
+    for at in range(max(1, first - SHORTEST - STRINGS + 2), first):
+        for column in range(max(0, first - at - SHORTEST + 1), STRINGS):
+            number = _number(data, at, column, tables) if at + SHORTEST + column <= size else np.int64(0)
+            if number == 0:
+                break
+            undo[entered, 0], undo[entered, 1], undo[entered, 2] = column, number, places[column, number]
+            entered += 1
+            if column == STRINGS - 1:
+                chains[1, at] = places[column, number]
+            places[column, number] = at
     return entered
 
 
@@ -300,78 +252,44 @@ def _longer_anywhere(data, at, best, distance, cap):  # type: ignore[no-untyped-
 
 
 @inner
-def _lead_in(data, first, size, start, chains, literals, distances):  # type: ignore[no-untyped-def]
-    """The lazy parse (zlib's ``deflate_slow``) of a pair from where that of its first text was left to the second text.
+def _parse(data, first, size, start, known, begin, chains, places, literals, distances):  # type: ignore[no-untyped-def]
+    """The lazy parse (zlib's ``deflate_slow``) of a pair from where the parse of its first text was left.
 
     ``start`` is (position, match length, match start, does a literal wait); counts go to ``literals``, ``distances``.
-    Returns the number of symbols, the position, and length and distance of the match that waits at the position before;
-    length 1: not even a literal waits.
+    Returns the number of symbols.
     """
-    before = chains[0]
+    lengths, nearest, numbers = known
+    threes, fours, fives, sixes = places[0], places[1], places[2], places[3]
+    before, alike_before = chains[0], chains[1]
     at, waiting, waiting_distance, literal_waits = start[0], start[1], start[0] - 1 - start[2], start[3] != 0
+    shift = begin - first
     symbols = np.int64(0)
-    while at < first:
+    while at < size:
         best, distance = waiting, np.int64(0)
         cap = min(np.int64(MAX_MATCH), size - at)
         if cap >= MIN_MATCH and waiting < MAX_MATCH:
-            if get(before, at) >= 0:
+            if at >= first:
+                length = get(lengths, at + shift)
+                if length > best:
+                    best, distance = length, get(nearest, at + shift)
+                row = (at + shift) * STRINGS
+                six = get(sixes, get(numbers, row + 3))
+                if six > 0:
+                    best, distance = _longer(data, six, alike_before, at, best, distance, cap)
+                else:
+                    three = get(threes, get(numbers, row))
+                    four = get(fours, get(numbers, row + 1))
+                    five = get(fives, get(numbers, row + 2))
+                    length = MIN_MATCH - 1 + np.int64(three > 0) + np.int64(four > 0) + np.int64(five > 0)
+                    if length > best:
+                        best, distance = length, at - (five if five > 0 else four if four > 0 else three)
+            elif get(before, at) >= 0:
                 best, distance = _longer(data, get(before, at), before, at, best, distance, cap)
             else:
                 best, distance = _longer_anywhere(data, at, best, distance, cap)
             if best == MIN_MATCH and distance > _TOO_FAR:
                 best = np.int64(MIN_MATCH - 1)
         if waiting >= MIN_MATCH and best <= waiting:
-            _add_match(literals, distances, waiting, waiting_distance)
-            symbols += 1
-            at += waiting - 1
-            waiting, literal_waits = np.int64(MIN_MATCH - 1), False
-        else:
-            if literal_waits:
-                _add_literal(literals, data, at - 1)
-                symbols += 1
-            literal_waits = True
-            waiting, waiting_distance = best, distance
-            at += 1
-    return symbols, at, waiting if literal_waits else np.int64(1), waiting_distance
-
-
-@inner
-def _parse(data, first, size, lead, known, begin, alike_before, best, literals, distances):  # type: ignore[no-untyped-def]
-    """The lazy parse of the second text, after :func:`_lead_in`; returns the number of symbols of both.
-
-    ``best`` uint32 ``(>= bytes of the second text + 1,)`` is scratch.
-    """
-    own, names, offers = known
-    symbols, at, waiting, waiting_distance = lead
-    at -= first
-    stop = size - first
-    for i in range(stop):
-        best[i] = max(own[begin + i], offers[names[begin + i]])
-    literal_waits = waiting >= MIN_MATCH - 1
-    waiting = max(waiting, np.int64(MIN_MATCH - 1))
-    while at < stop:
-        offered = get(best, at)
-        length, distance = offered >> _LENGTH_SHIFT, offered & _VALUE
-        if length > waiting:
-            if length == _TO_BE_SEEN:
-                inside = get(own, begin + at)
-                length = max(waiting, inside >> _LENGTH_SHIFT)
-                cap = min(np.int64(MAX_MATCH), stop - at)
-                length, distance = _longer(data, distance, alike_before, first + at, length, inside & _VALUE, cap)
-            else:
-                if offered & _IS_DISTANCE == 0:
-                    distance = first + at - distance
-                if length == MIN_MATCH and distance > _TOO_FAR:
-                    length = np.int64(0)
-            if length > waiting:
-                if literal_waits:
-                    symbol = get(data, first + at - 1)
-                    put(literals, symbol, get(literals, symbol) + 1)
-                    symbols += 1
-                literal_waits, waiting, waiting_distance = True, length, distance
-                at += 1
-                continue
-        if waiting >= MIN_MATCH:
             symbol, code = get(LENGTH_SYMBOL, waiting), _distance_symbol(waiting_distance)
             put(literals, symbol, get(literals, symbol) + 1)
             put(distances, code, get(distances, code) + 1)
@@ -380,28 +298,17 @@ def _parse(data, first, size, lead, known, begin, alike_before, best, literals, 
             waiting, literal_waits = np.int64(MIN_MATCH - 1), False
         else:
             if literal_waits:
-                symbol = get(data, first + at - 1)
+                symbol = get(data, at - 1)
                 put(literals, symbol, get(literals, symbol) + 1)
                 symbols += 1
             literal_waits = True
+            waiting, waiting_distance = best, distance
             at += 1
     if literal_waits:
-        _add_literal(literals, data, first + at - 1)
+        symbol = get(data, at - 1)
+        put(literals, symbol, get(literals, symbol) + 1)
         symbols += 1
     return symbols
-
-
-@inner
-def _add_literal(literals, data, at):  # type: ignore[no-untyped-def]
-    symbol = get(data, at)
-    put(literals, symbol, get(literals, symbol) + 1)
-
-
-@inner
-def _add_match(literals, distances, length, distance):  # type: ignore[no-untyped-def]
-    symbol, code = get(LENGTH_SYMBOL, length), _distance_symbol(distance)
-    put(literals, symbol, get(literals, symbol) + 1)
-    put(distances, code, get(distances, code) + 1)
 
 
 @inner
@@ -573,20 +480,17 @@ def _block_bits(literals, distances, size_bytes, work):  # type: ignore[no-untyp
 
 
 @kernel
-def pair_bits(data, first, start, counts, chains, texts, offsets, known, strings, wanted, out):  # type: ignore[no-untyped-def]
+def pair_bits(data, first, start, counts, chains, places, tables, texts, offsets, known, wanted, out):  # type: ignore[no-untyped-def]
     """Bits of a first text followed by each of the wanted texts; -1 where that is more than a block.
 
     ``data`` uint8 holds the first text, of ``first`` bytes, and room for the longest other and PADDING. ``start`` int64
-    (5,) is the state of its parse and the symbols so far, ``counts`` int32 (286 + 30,) what they are. ``chains`` is of
-    :func:`chain` and :func:`index`, ``known`` are the ``own`` of :func:`inside`, ``names`` and ``offers``, ``strings``
-    the ``buckets`` and ``following`` of :func:`inside`. ``wanted`` int64 ``(n,)`` are indices of texts, ``out`` float64
-    ``(n,)``.
+    (5,) is the state of its parse and the symbols so far, ``counts`` int64 (286 + 30,) what they are. ``chains`` and
+    ``places`` are of :func:`chain` and :func:`index`, ``tables`` and ``known`` of
+    :func:`number_strings` and :func:`inside`. ``wanted`` int64 ``(n,)`` are indices of texts, ``out`` float64 ``(n,)``.
     """
-    buckets, following = strings
     literals, distances = np.empty(LITERALS, np.int32), np.empty(DISTANCES, np.int32)
     work = np.zeros((8, 640), np.int64)
-    best, undo = np.empty(data.size + 1, np.uint32), np.empty(2 * SPAN * data.size, np.int64)
-    own = known[0]
+    undo = np.zeros((16, 3), np.int64)
     for n in range(wanted.size):
         begin, stop = offsets[wanted[n]], offsets[wanted[n] + 1]
         size = first + stop - begin
@@ -596,9 +500,8 @@ def pair_bits(data, first, start, counts, chains, texts, offsets, known, strings
             put(literals, np.int64(i), get(counts, np.int64(i)))
         for i in range(DISTANCES):
             put(distances, np.int64(i), get(counts, np.int64(LITERALS + i)))
-        entered = _offer_straddling(data, first, size, begin, own, buckets[wanted[n]], following, undo)
-        lead = _lead_in(data, first, size, start, chains, literals, distances)
-        symbols = start[4] + _parse(data, first, size, lead, known, begin, chains[1], best, literals, distances)
+        entered = _enter_straddling(data, first, size, chains, places, tables, undo)
+        symbols = start[4] + _parse(data, first, size, start, known, begin, chains, places, literals, distances)
         for i in range(entered - 1, -1, -1):
-            put(own, get(undo, np.int64(2 * i)), get(undo, np.int64(2 * i + 1)))
+            places[undo[i, 0], undo[i, 1]] = undo[i, 2]
         out[n] = _block_bits(literals, distances, size, work) if symbols < _SYMBOL_LIMIT else -1

@@ -259,7 +259,7 @@ class _First:
         state = parsed._state
         where = [state[i] for i in (parse.POSITION, parse.MATCH_LENGTH, parse.MATCH_START, parse.LITERAL_WAITS)]
         self.start = np.array([*where, parsed._block[blocks.SYMBOLS]], np.int64)
-        self.counts = np.concatenate([parsed._literals, parsed._distances]).astype(np.int32)
+        self.counts = np.concatenate([parsed._literals, parsed._distances])
         self.is_one_block = bool(text) and len(text) <= pairs.LONGEST_PAIR and state[parse.BITS] == 0
         if self.is_one_block:
             self.data = np.frombuffer(text + bytes(pairs.PADDING), np.uint8)
@@ -283,24 +283,18 @@ class _Seconds:
         self._offsets = np.concatenate([[0], np.cumsum(self._sizes)])
         self._texts = np.frombuffer(b"".join(texts) + bytes(pairs.PADDING), np.uint8)
         size = int(self._offsets[-1])
+        lengths, distances = np.zeros(size, np.uint16), np.zeros(size, np.uint16)
         self._fullest = np.zeros(len(texts), np.int64)
         # Longer texts are in no pair that is done here, and their distances need not fit.
         short = self._sizes <= pairs.LONGEST_PAIR
-        own, names = np.zeros(size, np.uint32), np.zeros(size, np.int32)
-        self._strings = np.zeros((len(texts), pairs.BUCKETS), np.uint16), np.zeros(size, np.uint16)
-        pairs.inside(self._texts, self._offsets, short, own, *self._strings, self._fullest)
-        self._count, slots = np.zeros(pairs.STRINGS, np.int64), 1 << 13
-        while True:
-            self._tables = np.zeros((pairs.STRINGS, slots), np.int64), np.zeros((pairs.STRINGS, slots), np.int32)
-            shorter = np.zeros((pairs.STRINGS, slots // 2), np.int32)
-            if pairs.number_strings(self._texts, self._offsets, short, *self._tables, shorter, self._count):
-                break
+        pairs.inside(self._texts, self._offsets, short, lengths, distances, self._fullest)
+        numbers, strings, slots = np.zeros(size * pairs.STRINGS, np.int32), -1, 1 << 12
+        while strings < 0:
             slots *= 2
-        width = int(self._count.max()) + 1
-        self._shorter = np.ascontiguousarray(shorter[:, :width])
-        pairs.name_positions(self._texts, self._offsets, short, self._tables, width, names)
-        self._places = np.zeros((pairs.STRINGS, width), np.uint16)
-        self._known = own, names, np.zeros(pairs.STRINGS * width, np.uint32)
+            self._tables = np.zeros((pairs.STRINGS, slots), np.int64), np.zeros((pairs.STRINGS, slots), np.int32)
+            strings = int(pairs.number_strings(self._texts, self._offsets, short, *self._tables, numbers))
+        self._known = lengths, distances, numbers
+        self._places = np.zeros((pairs.STRINGS, strings + 1), np.uint16)
 
     def bits_after(self, first: _First) -> FloatArray:
         """Bits of a text followed by each of these; -1 where that is to be had in another way only."""
@@ -316,11 +310,11 @@ class _Seconds:
         data[:size] = first.data[:size]
         out = np.empty(len(wanted))
         pairs.index(data, size, first.chains, self._places, self._tables)
-        pairs.offer(self._places, self._shorter, self._count, self._known[-1])
         pairs.pair_bits(
-            data, size, first.start, first.counts, first.chains,
-            self._texts, self._offsets, self._known, self._strings, wanted, out,
+            data, size, first.start, first.counts, first.chains, self._places, self._tables,
+            self._texts, self._offsets, self._known, wanted, out,
         )  # fmt: skip
+        pairs.forget(data, size, self._places, self._tables)
         bits[wanted] = out
         return bits
 
