@@ -3,6 +3,7 @@
     python scripts/bench_classify.py DATA                  accuracy of every estimator on every set in DATA
     python scripts/bench_classify.py DATA --speed          gzip's kernel against gzip.compress, on pairs of DATA's r8
     python scripts/bench_classify.py DATA --published      the paper's rule (ties count as right) beside honest ones
+    python scripts/bench_classify.py DATA --defaults       cross-validation of predictors, on training texts only
 
 DATA has a folder a set, each with train.jsonl.gz and test.jsonl.gz (fields text and label). Times are CPU seconds of
 one process, those of compared programs in turns. The last line is JSON.
@@ -22,6 +23,7 @@ import numpy as np
 from compgen import registry
 from compgen.classify import CompressionKNN, DictionaryClassifier, LikelihoodClassifier
 from compgen.classify.evaluation import leakage, wilson_interval
+from compgen.classify.lengths import pieces
 from compgen.classify.tables import read_table
 
 
@@ -73,34 +75,72 @@ def accuracies(folder: Path, jobs: int) -> list[dict[str, Any]]:
     return rows
 
 
-def speed(folder: Path, texts: int, rounds: int) -> dict[str, float]:
-    """CPU microseconds a pair: the kernel in exact bits, one call of gzip, and three, in turns on the same pairs."""
+#: What "auto" of LikelihoodClassifier could have been.
+CANDIDATES = ("order2+order6", "order3+order6", "order2+order5", "order4", "order6")
+
+
+def defaults(folder: Path, texts: int, jobs: int) -> list[dict[str, Any]]:
+    """Cross-validated accuracy of candidates for the default predictors, on a sample of the training texts."""
+    from sklearn.model_selection import StratifiedKFold
+
+    train, labels = load(folder)[:2]
+    order = np.random.default_rng(0).permutation(len(train))
+    kept = np.isin(
+        labels, [c for c, n in zip(*np.unique(labels[order[:texts]], return_counts=True), strict=True) if n >= 3]
+    )
+    sample = np.array([i for i in order[:texts] if kept[i]])
+    rows = []
+    for candidate in CANDIDATES:
+        right, start = 0, time.process_time()
+        for fitted, held_out in StratifiedKFold(3).split(sample, labels[sample]):
+            made = LikelihoodClassifier(candidate.split("+"), n_jobs=jobs)
+            made.fit([train[i] for i in sample[fitted]], labels[sample[fitted]])
+            right += int((made.predict([train[i] for i in sample[held_out]]) == labels[sample[held_out]]).sum())
+        rows.append({"set": folder.name, "predictor": candidate, "accuracy": right / len(sample), "texts": len(sample)})
+        seconds = time.process_time() - start
+        print(
+            f"{folder.name:16} {candidate:16} {right / len(sample):.4f} of {len(sample)} {seconds:8.1f} s", flush=True
+        )
+    return rows
+
+
+def speed(folder: Path, texts: int) -> dict[str, Any]:
+    """CPU microseconds a pair: all tests with all training texts in exact bits, and gzip calls on samples of these.
+
+    The kernel works in the pieces that :func:`compgen.classify.lengths.matrix` cuts, preparation included each time, so
+    this is the whole matrix (or, with fewer tests, a part of it that bears more preparation a pair). After each piece
+    gzip is called on another sample of its pairs. Ratios are of the sums.
+    """
     train, _, test, _ = load(folder)
     codec = registry.compressor("gzip")
-    firsts = [test[i] + b" " for i in np.linspace(0, len(test) - 1, texts).astype(int)]
-    sample = [train[i] for i in np.linspace(0, len(train) - 1, 60).astype(int)]
+    firsts = [test[i] + b" " for i in np.linspace(0, len(test) - 1, min(texts, len(test))).astype(int)]
     codec.pair_lengths(firsts[:1], train[:2])  # compiled
-    costs: dict[str, list[float]] = {"kernel": [], "one gzip call": [], "three gzip calls": []}
-    for _ in range(rounds):
+    random = np.random.default_rng(0)
+    seconds, pairs = np.zeros(3), np.zeros(3)
+    for rows, columns in pieces(len(firsts), len(train)):
+        xs, ys = firsts[rows], train[columns]
+        chosen = random.integers((len(xs), len(ys)), size=(4000, 2)).tolist()
+        sample = [(xs[i], ys[j]) for i, j in chosen]
         start = time.process_time()
-        codec.pair_lengths(firsts, train)
-        costs["kernel"].append((time.process_time() - start) / (len(firsts) * len(train)))
+        codec.pair_lengths(xs, ys)
+        seconds[0] += time.process_time() - start
         start = time.process_time()
-        for x in firsts:
-            for y in sample:
-                gzip.compress(x + y)
-        costs["one gzip call"].append((time.process_time() - start) / (len(firsts) * len(sample)))
+        for x, y in sample:
+            gzip.compress(x + y)
+        seconds[1] += time.process_time() - start
         start = time.process_time()
-        for x in firsts:
-            for y in sample:
-                gzip.compress(x)
-                gzip.compress(y)
-                gzip.compress(x + y)
-        costs["three gzip calls"].append((time.process_time() - start) / (len(firsts) * len(sample)))
-    medians = {name: 1e6 * float(np.median(values)) for name, values in costs.items()}
-    for name, value in medians.items():
-        print(f"{name:18} {value:7.2f} us a pair, {value / medians['kernel']:.1f} x the kernel")
-    return medians
+        for x, y in sample:
+            gzip.compress(x)
+            gzip.compress(y)
+            gzip.compress(x + y)
+        seconds[2] += time.process_time() - start
+        pairs += len(xs) * len(ys), len(sample), len(sample)
+    costs = 1e6 * seconds / pairs
+    result: dict[str, Any] = {"first_texts": len(firsts), "second_texts": len(train), "kernel_pairs": int(pairs[0])}
+    for name, value in zip(("kernel", "one gzip call", "three gzip calls"), costs.tolist(), strict=True):
+        print(f"{name:18} {value:7.2f} us a pair, {value / costs[0]:.1f} x the kernel")
+        result[name] = value
+    return result
 
 
 def published(folder: Path, jobs: int) -> dict[str, Any]:
@@ -131,15 +171,17 @@ def main() -> None:
     parser.add_argument("--sets", nargs="*", help="only these")
     parser.add_argument("--speed", action="store_true")
     parser.add_argument("--published", action="store_true")
-    parser.add_argument("--texts", type=int, default=400, help="test texts for --speed")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--defaults", action="store_true")
+    parser.add_argument("--texts", type=int, help="test texts for --speed (all), training texts for --defaults (1500)")
     parser.add_argument("--jobs", type=int, default=1)
     options = parser.parse_args()
     folders = [path for path in sorted(options.data.iterdir()) if not options.sets or path.name in options.sets]
     if options.speed:
-        result: Any = speed(options.data / "r8", options.texts, options.rounds)
+        result: Any = speed(options.data / "r8", options.texts or 1 << 30)
     elif options.published:
         result = [published(folder, options.jobs) for folder in folders]
+    elif options.defaults:
+        result = [row for folder in folders for row in defaults(folder, options.texts or 1500, options.jobs)]
     else:
         result = [row for folder in folders for row in accuracies(folder, options.jobs)]
     print(json.dumps(result))

@@ -105,6 +105,15 @@ def row_chunks(rows: int, columns: int, matrices: int = 2) -> Iterator[slice]:
         yield slice(start, min(rows, start + max(1, most)))
 
 
+def pieces(firsts: int, seconds: int) -> list[tuple[slice, slice]]:
+    """The pieces of work that :func:`matrix` cuts so many texts into."""
+    return [
+        (slice(i, min(i + _FIRSTS, firsts)), slice(j, min(j + _SECONDS, seconds)))
+        for j in range(0, seconds, _SECONDS)
+        for i in range(0, firsts, _FIRSTS)
+    ]
+
+
 def matrix(
     lengths: Lengths,
     firsts: Sequence[bytes],
@@ -116,15 +125,11 @@ def matrix(
     import joblib
 
     out = np.empty((len(firsts), len(seconds)))
-    pieces = [
-        (slice(i, i + _FIRSTS), slice(j, j + _SECONDS))
-        for j in range(0, len(seconds), _SECONDS)
-        for i in range(0, len(firsts), _FIRSTS)
-    ]
+    cut = pieces(len(firsts), len(seconds))
     done = adding(progress, out.size)
     parallel = joblib.Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
-    results = parallel(joblib.delayed(lengths.pairs)(firsts[rows], seconds[columns]) for rows, columns in pieces)
-    for (rows, columns), piece in zip(pieces, results, strict=True):
+    results = parallel(joblib.delayed(lengths.pairs)(firsts[rows], seconds[columns]) for rows, columns in cut)
+    for (rows, columns), piece in zip(cut, results, strict=True):
         out[rows, columns] = piece
         done(piece.size)
     return out
