@@ -85,7 +85,7 @@ def test_blocks_leave_no_trace(case: tuple[ContextMix, ContextMix, bytes]) -> No
 @pytest.mark.parametrize("room", [1, 100, 1 << 14])
 def test_a_model_goes_back_to_the_last_bit(room: int, primed: ContextMix) -> None:
     """With a journal that lasts, and with one that does not."""
-    start = primed._start()
+    start = primed.start()
     before = start._snapshot.arrays
     reader = stream.Stream(model.noting(model.copy(before), room), start._max_slots, start._past, start._snapshot)
     reader.read(np.frombuffer(NOW, np.uint8))
