@@ -92,7 +92,7 @@ def test_a_model_goes_back_to_the_last_bit(room: int, primed: ContextMix) -> Non
     assert (reader.arrays.table != before.table).any()
     assert reader.rewind()
     for name in model.Arrays._fields:
-        if name != "journal":
+        if name not in ("journal", "counts"):
             assert (getattr(reader.arrays, name) == getattr(before, name)).all(), name
 
 
