@@ -8,8 +8,8 @@ is looked at, it costs ``cm`` next to no time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,11 +63,16 @@ class Guided(Composite, StreamPredictor):
             stream.guides = self._guides()
         return streams
 
-    @contextmanager
-    def _lent(self) -> Iterator[Stream]:
-        with self._model().start(len(self.parts) - 1).lent() as stream:
-            stream.guides = self._guides()
-            yield stream
+    def _lender(self) -> Callable[[], AbstractContextManager[Stream]]:
+        start = self._model().start(len(self.parts) - 1)
+
+        @contextmanager
+        def lent() -> Iterator[Stream]:
+            with start.lent() as stream:
+                stream.guides = self._guides()
+                yield stream
+
+        return lent
 
     def _model(self) -> ContextMix:
         assert isinstance(self.parts[0], ContextMix)

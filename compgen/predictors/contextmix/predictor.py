@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import ClassVar
@@ -40,8 +40,8 @@ class StreamPredictor(Predictor, BlockCoder):
         """Streams of one's own."""
 
     @abstractmethod
-    def _lent(self) -> AbstractContextManager[Stream]:
-        """A stream for a while."""
+    def _lender(self) -> Callable[[], AbstractContextManager[Stream]]:
+        """What lends a stream for a while, any number of times."""
 
     def session(self, contexts: Sequence[Symbols]) -> Session:
         """See :meth:`Predictor.session`."""
@@ -58,8 +58,9 @@ class StreamPredictor(Predictor, BlockCoder):
     ) -> list[FloatArray]:
         """See :meth:`Predictor.code_lengths`; one compiled loop a stream."""
         lengths: list[FloatArray] = []
+        lent = self._lender()
         for stream, context in zip(streams, [b""] * len(streams) if contexts is None else contexts, strict=True):
-            with self._lent() as reader:
+            with lent() as reader:
                 reader.read(byte_array(context))
                 lengths.append(-numerics.log2(reader.score(byte_array(stream))))
             if progress is not None:
@@ -68,12 +69,12 @@ class StreamPredictor(Predictor, BlockCoder):
 
     def encode_block(self, data: bytes, done: Done | None = None) -> bytes:
         """See :meth:`BlockCoder.encode_block`. Nothing has more than two bytes of code a byte, and one."""
-        with self._lent() as stream:
+        with self._lender()() as stream:
             return stream.encode(np.frombuffer(data, dtype=np.uint8), done)
 
     def decode_block(self, code: bytes, length: int, done: Done | None = None) -> bytes:
         """See :meth:`BlockCoder.decode_block`. Takes memory for the whole length at once."""
-        with self._lent() as stream:
+        with self._lender()() as stream:
             return stream.decode(np.frombuffer(code, dtype=np.uint8).copy(), length, done)
 
 
@@ -141,10 +142,11 @@ class ContextMix(StreamPredictor):
             object.__setattr__(self, "weights_sha256", hashlib.sha256(read_file(self.prime)).hexdigest())
 
     def _streams(self, count: int) -> list[Stream]:
-        return [self.start().stream() for _ in range(count)]
+        start = self.start()
+        return [start.stream() for _ in range(count)]
 
-    def _lent(self) -> AbstractContextManager[Stream]:
-        return self.start().lent()
+    def _lender(self) -> Callable[[], AbstractContextManager[Stream]]:
+        return self.start().lent
 
     def primed(self, context: Symbols, learn: bool = True) -> Primed:
         """See :meth:`Predictor.primed`; the context is learnt as ``prime`` is, so that what follows it weighs more."""
