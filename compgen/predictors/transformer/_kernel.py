@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from compgen.jit import inner, kernel
+from compgen.predictors.transformer._vectors import KEYS, LANES, ROWS, products, weigh
+from compgen.predictors.transformer._vectors import exponentiate as exponentiate_scores
 
 U: Any = np.uint64
 
@@ -120,7 +122,7 @@ def exponentiate(scores, first_query, first_key, window, slope, table, totals): 
             row[j] = 0.0
         for j in range(start, here + 1):
             below = np.int64(most - row[j]) >> 10
-            row[j] = np.float64(table[below & 1023] >> min(below >> 10, 63))
+            row[j] = np.float64(np.int64(table[below & 1023]) >> min(below >> 10, 63))
             total += row[j]
         for j in range(here + 1, keys):
             row[j] = 0.0
@@ -136,40 +138,29 @@ def divide(sums, totals, limit, out):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _reach(query, slope, head):  # type: ignore[no-untyped-def]
-    """How many steps back a weight may be other than 0.
+def _bound(query):  # type: ignore[no-untyped-def]
+    """No score lies further than this from 0: a key is at most ``1024 * sqrt(head)`` long, but for rounding."""
+    squares = 0.0
+    for c in range(query.size):
+        squares += np.float64(query[c]) * np.float64(query[c])
+    return math.sqrt(squares * query.size) * 1025.0
 
-    A key is at most ``1024 * sqrt(head)`` long, and half a unit a channel for rounding; so no score lies further than
-    ``bound`` from 0, and the highest is not below ``-bound``. Weights end 21 bits below the highest.
-    """
+
+@inner
+def _reach(bound, slope):  # type: ignore[no-untyped-def]
+    """How many steps back a weight may be other than 0, which ends 21 bits below the highest score, at ``-bound``."""
     if slope == 0:
         return np.int64(1 << 40)
-    squares = 0.0
-    for c in range(head):
-        squares += np.float64(query[c]) * np.float64(query[c])
-    bound = math.sqrt(squares * head) * 1025.0
     return np.int64((2.0 * bound + 22.0 * 1048576.0) / slope) + 1
 
 
 @inner
 def _weighted_sum(weights, values, start, stop, sums):  # type: ignore[no-untyped-def]
-    """``sums = weights[start:stop] @ values[start:stop]``, four keys at a time, most of which weigh nothing."""
-    head = U(sums.shape[0])
-    for c in range(head):
+    """``sums = weights[start:stop] @ values[start:stop]``."""
+    for c in range(U(sums.shape[0])):
         sums[c] = 0.0
-    whole = start + U((stop - start) >> U(2) << U(2))
-    for j in range(start, whole, U(4)):
-        j1, j2, j3 = j + U(1), j + U(2), j + U(3)
-        if (weights[j] | weights[j1] | weights[j2] | weights[j3]) == 0:
-            continue
-        w0, w1, w2, w3 = (
-            np.float64(weights[j]), np.float64(weights[j1]), np.float64(weights[j2]), np.float64(weights[j3])
-        )  # fmt: skip
-        for c in range(head):
-            first = w0 * np.float64(values[j, c]) + w1 * np.float64(values[j1, c])
-            sums[c] += first + (w2 * np.float64(values[j2, c]) + w3 * np.float64(values[j3, c]))
-    for j in range(whole, stop):
-        for c in range(head):
+    for j in range(start, stop):
+        for c in range(U(sums.shape[0])):
             sums[c] += np.float64(weights[j]) * np.float64(values[j, c])
 
 
@@ -188,30 +179,63 @@ def _attend_head(query, keys, values, start, here, slope, table, scores, weights
     total_weight = np.int64(0)
     for j in range(first, stop):
         below = (most - np.int64(scores[j]) - slope * (np.int64(j) - here)) >> 10
-        weight = table[U(below & 1023)] >> min(below >> 10, 63)
+        weight = np.int64(table[U(below & 1023)]) >> min(below >> 10, 63)
         weights[j] = weight
         total_weight += weight
     _weighted_sum(weights, values, first, stop, sums)
     return total_weight
 
 
+#: Of a query whose scores are within this, what is computed with them fits 32 bits; and what ranks below all of them.
+_QUICK_BOUND, _NEVER = 2.0**28, np.int32(-(1 << 30))
+
+
+@inner
+def _attend_head_quickly(query, keys, values, start, here, slope, table, scores, low, high, sums):  # type: ignore[no-untyped-def]
+    """:func:`_attend_head` in blocks of KEYS, of which the first and the last reach over the keys that count.
+
+    With ``bound`` below 2**28, scores differ by less than 2**29, slopes lower them by less than 2**29 + 2**25 as far as
+    weights reach, and a block further by less than 2**25: no sum leaves 32 bits, and _NEVER is 2**29 below the highest.
+    """
+    first, stop = start // KEYS * KEYS, (here // KEYS + 1) * KEYS
+    products(keys, first, (stop - first) // ROWS, query, scores)
+    for j in range(first, start):
+        scores[j] = _NEVER
+    for j in range(here + 1, stop):
+        scores[j] = _NEVER
+    most, here32, slope32 = np.int32(_NEVER), np.int32(here), np.int32(slope)
+    for j in range(U(first), U(stop)):
+        scores[j] = np.int32(scores[j] + np.int32(slope32 * np.int32(np.int32(j) - here32)))
+        most = max(most, scores[j])
+    total = exponentiate_scores(scores, first, (stop - first) // ROWS, most, table, low, high)
+    weigh(low, high, values, first, (stop - first) // KEYS, sums)
+    return np.int64(np.uint32(total))
+
+
 @kernel
 def attend(queries, keys, values, lengths, window, slopes, table, limit, out):  # type: ignore[no-untyped-def]
     """Attention of one new position a stream: queries ``(streams, heads, 1, head)``; out ``(streams, width)``.
 
-    The same numbers as a matrix product, :func:`exponentiate`, another product and :func:`divide` give.
+    The same numbers as a matrix product, :func:`exponentiate`, another product and :func:`divide` give. The capacity
+    of ``keys`` and ``values`` is a multiple of KEYS.
     """
     streams, heads, _, head = queries.shape
     scores, weights = np.empty(keys.shape[2], np.int32), np.empty(keys.shape[2], np.int64)
+    low, high = np.empty(keys.shape[2], np.int16), np.empty(keys.shape[2], np.int16)
     query, sums = np.empty(head, np.int16), np.empty(head, np.float64)
     for s in range(streams):
         here = lengths[s]
         for h in range(heads):
             for c in range(head):
                 query[c] = np.int16(queries[s, h, 0, c])
-            slope = np.int64(slopes[h])
-            start = max(0, here - min(window - 1, _reach(query, slope, head)))
-            total = _attend_head(query, keys[s, h], values[s, h], start, here, slope, table, scores, weights, sums)
+            slope, bound = np.int64(slopes[h]), _bound(query)
+            start = max(0, here - min(window - 1, _reach(bound, slope)))
+            if head % LANES == 0 and bound < _QUICK_BOUND:
+                total = _attend_head_quickly(
+                    query, keys[s, h], values[s, h], start, here, slope, table, scores, low, high, sums
+                )
+            else:
+                total = _attend_head(query, keys[s, h], values[s, h], start, here, slope, table, scores, weights, sums)
             for c in range(head):
                 out[s, h * head + c] = _clipped(sums[c] / np.float64(total), limit)
 
@@ -262,12 +286,18 @@ def distribute(logits, scale, table, probabilities):  # type: ignore[no-untyped-
 @kernel
 def multiply(matrix, vectors, out):  # type: ignore[no-untyped-def]
     """``out[s] = matrix @ vectors[s]`` for few vectors: int16 ``(outputs, inputs)``, int16 ``(n, inputs)``, float64."""
-    for s in range(U(vectors.shape[0])):
-        for o in range(U(matrix.shape[0])):
+    outputs, inputs = matrix.shape
+    quick = outputs // ROWS * ROWS if inputs % LANES == 0 else 0
+    sums = np.empty(outputs, np.int32)
+    for s in range(vectors.shape[0]):
+        products(matrix, 0, quick // ROWS, vectors[s], sums)
+        for o in range(quick, outputs):
             total = np.int32(0)
-            for i in range(U(matrix.shape[1])):
+            for i in range(U(inputs)):
                 total = np.int32(total + np.int32(matrix[o, i]) * np.int32(vectors[s, i]))
-            out[s, o] = np.float64(total)
+            sums[o] = total
+        for o in range(U(outputs)):
+            out[s, o] = np.float64(sums[o])
 
 
 @kernel

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from compgen.numerics import FloatArray, IntArray
 from compgen.predictors.transformer import _kernel as kernel
 from compgen.predictors.transformer import fixed
+from compgen.predictors.transformer._vectors import KEYS
 from compgen.predictors.transformer.config import TAPS, Config
 from compgen.predictors.transformer.weights import Weights
 
@@ -101,12 +102,12 @@ class LayerCache:
             self._longest = int(self.lengths.max()) + positions
         if self._longest <= capacity:
             return
-        most = sight + 2 * PIECE  # so that forgetting is seldom
+        most = _whole_blocks(sight + 2 * PIECE)  # so that forgetting is seldom
         if self._longest > most:
             self._forget(sight)
             self._longest = int(self.lengths.max()) + positions
         if self._longest > capacity:
-            larger = min(max(self._longest, 2 * capacity), most)
+            larger = min(max(_whole_blocks(self._longest), 2 * capacity), most)
             self.keys, self.values = (_longer(array, larger) for array in (self.keys, self.values))
 
     def _forget(self, sight: int) -> None:
@@ -144,6 +145,11 @@ class LayerCache:
         return joined
 
 
+def _whole_blocks(keys: int) -> int:
+    """So many keys or a few more, as attention takes them in blocks."""
+    return -(-keys // KEYS) * KEYS
+
+
 def _longer(array: Int16Array, capacity: int) -> Int16Array:
     longer = np.zeros((*array.shape[:2], capacity, array.shape[3]), np.int16)
     longer[:, :, : array.shape[2]] = array
@@ -157,7 +163,7 @@ class Engine:
         config = self.config = weights.config
         self._embedding = weights.tensors["embedding"].astype(np.float64)
         self._unembedding = Matrix(weights, "unembedding")
-        self._attention_table = fixed.powers_table(fixed.ATTENTION).astype(np.int64)
+        self._attention_table = fixed.powers_table(fixed.ATTENTION).astype(np.int32)
         self._output_table = fixed.powers_table(fixed.OUTPUT).astype(np.int64)
         self._epsilon = float(config.width) * 2.0 ** (2 * weights.bits["residual"] - fixed.EPSILON_BITS)
         self._scale = float(np.sqrt(np.float64(config.width))) * 2.0**fixed.ACTIVATION
