@@ -26,6 +26,7 @@ from compgen.predictors.transformer.predictor import Transformer, shipped
 SHAPES = {
     "small": Config(width=32, layers=2, heads=4, hidden=48, local_window=7, window=40),
     "wide heads": Config(width=48, layers=3, heads=3, hidden=64, local_window=16, window=96),
+    "wider heads": Config(width=64, layers=2, heads=2, hidden=24, local_window=33, window=64),
     "few symbols": Config(vocabulary=11, width=16, layers=1, heads=2, hidden=32, local_window=3, window=2048),
     "tiny": Config(vocabulary=7, width=16, layers=1, heads=1, hidden=16, local_window=8, window=8),
 }
@@ -88,6 +89,16 @@ def test_engine_equals_the_plain_description(models: dict[str, weights.Weights],
 @pytest.mark.parametrize("scale", [0.01, 30.0])
 def test_engine_equals_the_plain_description_when_all_saturates(tmp_path: Path, scale: float) -> None:
     model = random_weights(tmp_path / "w", SHAPES["small"], seed=5, scale=scale)
+    symbols = text(model, 1, 50)
+    engine = Engine(model)
+    np.testing.assert_array_equal(engine.advance(symbols, engine.start(1))[0], oracle(model, symbols[0].tolist()))
+
+
+def test_engine_equals_the_plain_description_when_attention_is_sharp(tmp_path: Path) -> None:
+    model = random_weights(tmp_path / "w", Config(width=128, layers=1, heads=2, hidden=16))
+    sharpness = np.array([32767, 3000])  # of the first head, scores may be beyond what 32 bits hold
+    weights.save(tmp_path / "sharp", model.config, model.tensors | {"layers.0.sharpness": sharpness}, model.bits, {})
+    model = weights.load(tmp_path / "sharp")
     symbols = text(model, 1, 50)
     engine = Engine(model)
     np.testing.assert_array_equal(engine.advance(symbols, engine.start(1))[0], oracle(model, symbols[0].tolist()))

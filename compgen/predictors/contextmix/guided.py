@@ -90,7 +90,10 @@ class _Guides:
         self._exact = exact
 
     def next(self) -> FloatArray:
-        return np.stack([session.probabilities() for session in self._sessions], axis=1)
+        advice = np.empty((1, len(self._sessions), 256))
+        for i, session in enumerate(self._sessions):
+            advice[:, i] = session.probabilities()
+        return advice
 
     def push(self, byte: int) -> None:
         for session in self._sessions:

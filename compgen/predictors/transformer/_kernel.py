@@ -1,8 +1,9 @@
-"""What stands between the transformer's matrix products, compiled, each loop one pass over its data.
+"""The transformer's arithmetic on NumPy arrays, compiled: each loop one pass over its data.
 
-Arrays of float64 hold integers (see ``fixed.py``); ``rows`` are positions of streams. Multiplications and additions are
-never fused here (no fast-math), though where all values are integers it would not matter. Hot loops have unsigned
-indices: signed ones may count from the end, and testing for that keeps them from being vectorised.
+What enters a matrix product is int16, its sums are int32, what stands between is float64 and holds integers too (see
+``fixed.py``); ``rows`` are positions of streams. Multiplications and additions are never fused here (no fast-math),
+though where all values are integers it would not matter. Hot loops have unsigned indices: signed ones may count from
+the end, and testing for that keeps them from being vectorised.
 """
 
 from __future__ import annotations
@@ -13,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from compgen.jit import inner, kernel
-from compgen.predictors.transformer._vectors import KEYS, LANES, ROWS, products, weigh
-from compgen.predictors.transformer._vectors import exponentiate as exponentiate_scores
+from compgen.predictors.transformer._vectors import KEYS, LANES, ROWS, exponentiate, products, weigh
 
 U: Any = np.uint64
 
@@ -24,8 +24,22 @@ def _clipped(x, limit):  # type: ignore[no-untyped-def]
     return min(max(math.floor(x + 0.5), -limit), limit)
 
 
-@kernel
-def normalise_and_convolve(x, epsilon, scale, taps, tap_scale, limit, tail, h):  # type: ignore[no-untyped-def]
+@inner
+def multiply(matrix, vectors, out):  # type: ignore[no-untyped-def]
+    """``out[r] = matrix @ vectors[r]``: int16 ``(outputs, inputs)``, ``(rows, inputs)``; int32 ``(rows, outputs)``."""
+    outputs, inputs = matrix.shape
+    whole = outputs // ROWS * ROWS if inputs % LANES == 0 else 0
+    for r in range(vectors.shape[0]):
+        products(matrix, 0, whole // ROWS, vectors[r], out[r])
+        for o in range(whole, outputs):
+            total = np.int32(0)
+            for i in range(U(inputs)):
+                total = np.int32(total + np.int32(matrix[o, i]) * np.int32(vectors[r, i]))
+            out[r, o] = total
+
+
+@inner
+def _normalise_and_convolve(x, epsilon, scale, taps, tap_scale, limit, tail, h):  # type: ignore[no-untyped-def]
     """RMS norm, then a causal convolution: x and h ``(streams, positions, width)``, taps ``(taps, width)``.
 
     ``tail`` ``(streams, taps - 1, width)`` holds the last normalised rows and is moved on.
@@ -33,6 +47,7 @@ def normalise_and_convolve(x, epsilon, scale, taps, tap_scale, limit, tail, h): 
     streams, positions, width = U(x.shape[0]), U(x.shape[1]), U(x.shape[2])
     before = U(tail.shape[1])
     window = np.empty((tail.shape[1] + x.shape[1], x.shape[2]))
+    sums = np.empty(x.shape[2])
     for s in range(streams):
         window[: tail.shape[1]] = tail[s]
         for t in range(positions):
@@ -42,99 +57,49 @@ def normalise_and_convolve(x, epsilon, scale, taps, tap_scale, limit, tail, h): 
             factor = scale / math.sqrt(squares)
             for i in range(width):
                 window[before + t, i] = _clipped(x[s, t, i] * factor, limit)
+                sums[i] = window[before + t, i] * taps[before, i]
+            for tap in range(before):
+                for i in range(width):
+                    sums[i] += window[t + tap, i] * taps[tap, i]
             for i in range(width):
-                total = 0.0
-                for tap in range(before + U(1)):
-                    total += window[t + tap, i] * taps[tap, i]
-                h[s, t, i] = _clipped(total * tap_scale, limit)
+                h[s, t, i] = np.int16(_clipped(sums[i] * tap_scale, limit))
         tail[s] = window[x.shape[1] :]
 
 
-@kernel
-def normalise(x, epsilon, scale, limit, h):  # type: ignore[no-untyped-def]
-    """RMS norm of rows ``(rows, width)``."""
-    rows, width = U(x.shape[0]), U(x.shape[1])
-    for r in range(rows):
-        squares = epsilon
-        for i in range(width):
-            squares += x[r, i] * x[r, i]
-        factor = scale / math.sqrt(squares)
-        for i in range(width):
-            h[r, i] = _clipped(x[r, i] * factor, limit)
-
-
 @inner
-def _unit(values, start, count, shift_scale, epsilon, scale, limit, out):  # type: ignore[no-untyped-def]
-    """Shift a head's sums to activations and normalise them."""
+def _unit(sums, start, count, shift_scale, epsilon, scale, limit, unit, out):  # type: ignore[no-untyped-def]
+    """Shift a head's sums to activations and normalise them; ``unit`` ``(count,)`` is scratch."""
     squares = epsilon
     for c in range(count):
-        v = _clipped(values[start + c] * shift_scale, limit)
-        out[c] = v
+        v = _clipped(np.float64(sums[start + c]) * shift_scale, limit)
+        unit[c] = v
         squares += v * v
     factor = scale / math.sqrt(squares)
     for c in range(count):
-        out[c] = _clipped(out[c] * factor, limit)
+        out[c] = np.int16(_clipped(unit[c] * factor, limit))
 
 
-@kernel
-def split_heads(sums, shift_scale, epsilon, scales, limit, lengths, queries, keys, values):  # type: ignore[no-untyped-def]
-    """Queries, keys and values from the sums ``(streams, positions, 3 * width)``.
+@inner
+def _split_heads(sums, shift_scale, epsilon, scales, limit, lengths, queries, keys, values):  # type: ignore[no-untyped-def]
+    """Queries, keys and values from the sums ``(streams, positions, 3 * width)``, all int16.
 
-    ``queries`` ``(streams, heads, positions, head)`` float64 is written; so are ``keys`` and ``values``, int16
-    ``(streams, heads, capacity, head)``, from the position ``lengths[stream]`` on. ``scales`` ``(heads + 1,)``: of each
-    head's queries, and of keys.
+    ``queries`` ``(streams, positions, width)`` is written; so are ``keys`` and ``values``, ``(streams, heads, capacity,
+    head)``, from the position ``lengths[stream]`` on. ``scales`` ``(heads + 1,)``: of each head's queries, and of keys.
     """
-    streams, positions = U(sums.shape[0]), U(sums.shape[1])
-    heads, head = U(queries.shape[1]), U(queries.shape[3])
-    width = heads * head
-    unit = np.empty(queries.shape[3])
+    streams, positions, width = U(queries.shape[0]), U(queries.shape[1]), U(queries.shape[2])
+    heads, head = U(keys.shape[1]), U(keys.shape[3])
+    unit = np.empty(keys.shape[3])
     for s in range(streams):
         for t in range(positions):
-            row = sums[s, t]
-            place = U(lengths[s]) + t
+            row, place = sums[s, t], U(lengths[s]) + t
             for h in range(heads):
-                _unit(row, h * head, head, shift_scale, epsilon, scales[h], limit, queries[s, h, t])
-                _unit(row, width + h * head, head, shift_scale, epsilon, scales[heads], limit, unit)
+                start = h * head
+                query = queries[s, t, start : start + head]
+                _unit(row, start, head, shift_scale, epsilon, scales[h], limit, unit, query)
+                _unit(row, width + start, head, shift_scale, epsilon, scales[heads], limit, unit, keys[s, h, place])
+                start += U(2) * width
                 for c in range(head):
-                    keys[s, h, place, c] = np.int16(unit[c])
-                    v = _clipped(row[U(2) * width + h * head + c] * shift_scale, limit)
-                    values[s, h, place, c] = np.int16(v)
-
-
-@kernel
-def exponentiate(scores, first_query, first_key, window, slope, table, totals):  # type: ignore[no-untyped-def]
-    """Attention weights in place of scores ``(queries, keys)``; row sums to ``totals``.
-
-    Scores have 20 fraction bits; row ``i`` is the query at ``first_query + i``, column ``j`` the key at
-    ``first_key + j``. ``slope``: of those units a step back.
-    """
-    queries, keys = scores.shape
-    for i in range(queries):
-        here = first_query + i - first_key
-        start = max(0, here - window + 1)
-        row = scores[i]
-        most = -1e300
-        for j in range(start, here + 1):
-            row[j] += slope * (j - here)
-            most = max(most, row[j])
-        total = 0.0
-        for j in range(start):
-            row[j] = 0.0
-        for j in range(start, here + 1):
-            below = np.int64(most - row[j]) >> 10
-            row[j] = np.float64(np.int64(table[below & 1023]) >> min(below >> 10, 63))
-            total += row[j]
-        for j in range(here + 1, keys):
-            row[j] = 0.0
-        totals[i] = total
-
-
-@kernel
-def divide(sums, totals, limit, out):  # type: ignore[no-untyped-def]
-    """Weighted means: sums ``(queries, head)`` over totals ``(queries,)``, to ``out`` ``(queries, head)``."""
-    for i in range(sums.shape[0]):
-        for c in range(sums.shape[1]):
-            out[i, c] = _clipped(sums[i, c] / totals[i], limit)
+                    values[s, h, place, c] = np.int16(_clipped(np.float64(row[start + c]) * shift_scale, limit))
 
 
 @inner
@@ -207,132 +172,123 @@ def _attend_head_quickly(query, keys, values, start, here, slope, table, scores,
     for j in range(U(first), U(stop)):
         scores[j] = np.int32(scores[j] + np.int32(slope32 * np.int32(np.int32(j) - here32)))
         most = max(most, scores[j])
-    total = exponentiate_scores(scores, first, (stop - first) // ROWS, most, table, low, high)
+    total = exponentiate(scores, first, (stop - first) // ROWS, most, table, low, high)
     weigh(low, high, values, first, (stop - first) // KEYS, sums)
     return np.int64(np.uint32(total))
 
 
-@kernel
-def attend(queries, keys, values, lengths, window, slopes, table, limit, out):  # type: ignore[no-untyped-def]
-    """Attention of one new position a stream: queries ``(streams, heads, 1, head)``; out ``(streams, width)``.
+@inner
+def _attend(queries, keys, values, lengths, window, slopes, table, limit, out):  # type: ignore[no-untyped-def]
+    """Attention of new positions of streams: queries and out int16 ``(streams, positions, width)``.
 
-    The same numbers as a matrix product, :func:`exponentiate`, another product and :func:`divide` give. The capacity
-    of ``keys`` and ``values`` is a multiple of KEYS.
+    The capacity of ``keys`` and ``values``, which hold the new positions too, is a multiple of KEYS.
     """
-    streams, heads, _, head = queries.shape
-    scores, weights = np.empty(keys.shape[2], np.int32), np.empty(keys.shape[2], np.int64)
-    low, high = np.empty(keys.shape[2], np.int16), np.empty(keys.shape[2], np.int16)
-    query, sums = np.empty(head, np.int16), np.empty(head, np.float64)
-    for s in range(streams):
-        here = lengths[s]
+    heads, capacity, head = keys.shape[1], keys.shape[2], keys.shape[3]
+    scores, weights = np.empty(capacity, np.int32), np.empty(capacity, np.int64)
+    low, high, sums = np.empty(capacity, np.int16), np.empty(capacity, np.int16), np.empty(head)
+    for s in range(queries.shape[0]):
         for h in range(heads):
-            for c in range(head):
-                query[c] = np.int16(queries[s, h, 0, c])
-            slope, bound = np.int64(slopes[h]), _bound(query)
-            start = max(0, here - min(window - 1, _reach(bound, slope)))
-            if head % LANES == 0 and bound < _QUICK_BOUND:
-                total = _attend_head_quickly(
-                    query, keys[s, h], values[s, h], start, here, slope, table, scores, low, high, sums
-                )
-            else:
-                total = _attend_head(query, keys[s, h], values[s, h], start, here, slope, table, scores, weights, sums)
-            for c in range(head):
-                out[s, h * head + c] = _clipped(sums[c] / np.float64(total), limit)
+            slope, some_keys, some_values = np.int64(slopes[h]), keys[s, h], values[s, h]
+            for t in range(queries.shape[1]):
+                here = lengths[s] + t
+                query = queries[s, t, h * head : (h + 1) * head]
+                bound = _bound(query)
+                start = max(0, here - min(window - 1, _reach(bound, slope)))
+                if head % LANES == 0 and bound < _QUICK_BOUND:
+                    total = _attend_head_quickly(
+                        query, some_keys, some_values, start, here, slope, table, scores, low, high, sums
+                    )
+                else:
+                    total = _attend_head(
+                        query, some_keys, some_values, start, here, slope, table, scores, weights, sums
+                    )
+                for c in range(head):
+                    out[s, t, h * head + c] = np.int16(_clipped(sums[c] / np.float64(total), limit))
 
 
-@kernel
-def add(x, sums, scale, limit):  # type: ignore[no-untyped-def]
+@inner
+def _add(x, sums, scale, limit):  # type: ignore[no-untyped-def]
     """``x += sums * scale``, rounded: rows ``(rows, width)``."""
     for r in range(U(x.shape[0])):
         for i in range(U(x.shape[1])):
-            x[r, i] = min(max(x[r, i] + math.floor(sums[r, i] * scale + 0.5), -limit), limit)
+            x[r, i] = min(max(x[r, i] + math.floor(np.float64(sums[r, i]) * scale + 0.5), -limit), limit)
 
 
-@kernel
-def mix(x, embedded, keep, again, scale, limit):  # type: ignore[no-untyped-def]
+@inner
+def _mix(x, embedded, keep, again, scale, limit):  # type: ignore[no-untyped-def]
     """``x = (x * keep + embedded * again) * scale``, rounded: rows ``(rows, width)``, factors ``(width,)``."""
     for r in range(U(x.shape[0])):
         for i in range(U(x.shape[1])):
             x[r, i] = _clipped((x[r, i] * keep[i] + embedded[r, i] * again[i]) * scale, limit)
 
 
-@kernel
-def square_positive(sums, scale, square_scale, limit):  # type: ignore[no-untyped-def]
-    """``relu(sums * scale)**2 * square_scale`` in place, both steps rounded: ``(rows, hidden)``."""
+@inner
+def _square_positive(sums, scale, square_scale, limit, out):  # type: ignore[no-untyped-def]
+    """``relu(sums * scale)**2 * square_scale``, both steps rounded: ``(rows, hidden)``, int32 to int16."""
     for r in range(U(sums.shape[0])):
         for i in range(U(sums.shape[1])):
-            v = min(max(math.floor(sums[r, i] * scale + 0.5), 0.0), limit)
-            sums[r, i] = min(math.floor(v * v * square_scale + 0.5), limit)
+            v = min(max(math.floor(np.float64(sums[r, i]) * scale + 0.5), 0.0), limit)
+            out[r, i] = np.int16(min(math.floor(v * v * square_scale + 0.5), limit))
 
 
 @kernel
-def distribute(logits, scale, table, probabilities):  # type: ignore[no-untyped-def]
-    """Probabilities ``(rows, vocabulary)``: integers ``2**(40 + logit - highest)``, 1 at least, over their sum."""
-    for r in range(logits.shape[0]):
-        most = -1e300
-        for i in range(logits.shape[1]):
-            logits[r, i] = math.floor(logits[r, i] * scale + 0.5)
-            most = max(most, logits[r, i])
-        total = 0.0
-        for i in range(logits.shape[1]):
-            below = np.int64(most - logits[r, i])
-            weight = np.float64(max(table[below & 1023] >> min(below >> 10, 63), 1))
-            logits[r, i] = weight
-            total += weight
-        for i in range(logits.shape[1]):
-            probabilities[r, i] = logits[r, i] / total
+def predict(x, epsilon, scales, limit, unembedding, table, probabilities):  # type: ignore[no-untyped-def]
+    """Norm, unembedding, and probabilities ``(rows, vocabulary)``. ``scales``: of the norm and of logits."""
+    rows, width = x.shape
+    h, logits = np.empty((1, width), np.int16), np.empty((1, unembedding.shape[0]), np.int32)
+    for r in range(rows):
+        squares = epsilon
+        for i in range(U(width)):
+            squares += x[r, i] * x[r, i]
+        factor = scales[0] / math.sqrt(squares)
+        for i in range(U(width)):
+            h[0, i] = np.int16(_clipped(x[r, i] * factor, limit))
+        multiply(unembedding, h, logits)
+        _distribute(logits[0], scales[1], table, probabilities[r])
+
+
+@inner
+def _distribute(logits, scale, table, probabilities):  # type: ignore[no-untyped-def]
+    """Probabilities ``(vocabulary,)``: integers ``2**(40 + logit - highest)``, 1 at least, over their sum."""
+    most, total = -1e300, 0.0
+    for i in range(U(logits.size)):
+        probabilities[i] = math.floor(np.float64(logits[i]) * scale + 0.5)
+        most = max(most, probabilities[i])
+    for i in range(U(logits.size)):
+        below = np.int64(most - probabilities[i])
+        probabilities[i] = np.float64(max(table[below & 1023] >> min(below >> 10, 63), 1))
+        total += probabilities[i]
+    for i in range(U(logits.size)):
+        probabilities[i] /= total
 
 
 @kernel
-def multiply(matrix, vectors, out):  # type: ignore[no-untyped-def]
-    """``out[s] = matrix @ vectors[s]`` for few vectors: int16 ``(outputs, inputs)``, int16 ``(n, inputs)``, float64."""
-    outputs, inputs = matrix.shape
-    quick = outputs // ROWS * ROWS if inputs % LANES == 0 else 0
-    sums = np.empty(outputs, np.int32)
-    for s in range(vectors.shape[0]):
-        products(matrix, 0, quick // ROWS, vectors[s], sums)
-        for o in range(quick, outputs):
-            total = np.int32(0)
-            for i in range(U(inputs)):
-                total = np.int32(total + np.int32(matrix[o, i]) * np.int32(vectors[s, i]))
-            sums[o] = total
-        for o in range(U(outputs)):
-            out[s, o] = np.float64(sums[o])
-
-
-@kernel
-def step(x, embedded, layer, scales, epsilons, limits, keys, values, lengths, window, tail, tail_mlp):  # type: ignore[no-untyped-def]
-    """One layer for one new position of a few streams: x and embedded ``(streams, width)``.
+def advance(x, embedded, layer, scales, epsilons, limits, keys, values, lengths, window, tail, tail_mlp):  # type: ignore[no-untyped-def]
+    """One layer for new positions of streams: x and embedded ``(streams, positions, width)``.
 
     ``layer``: keep, again, near, near_mlp, qkv, out, up, down, query and key scales, slopes, table; ``scales``: of
     factors, norm, qkv, out, up, squares, down; ``epsilons``: of the stream's norm and the heads'; ``limits``: of
     activations and the residual stream.
     """
     keep, again, near, near_mlp, qkv, out, up, down, head_scales, slopes, table = layer
-    streams, width = x.shape
-    heads, head = keys.shape[1], keys.shape[3]
-    h = np.empty((streams, 1, width))
-    mix(x, embedded, keep, again, scales[0], limits[1])
-    normalise_and_convolve(x.reshape((streams, 1, width)), epsilons[0], scales[1], near, scales[0], limits[0], tail, h)
-    sums = np.empty((streams, 3 * width))
-    multiply(qkv, h.reshape((streams, width)).astype(np.int16), sums)
-    queries = np.empty((streams, heads, 1, head))
-    split_heads(
-        sums.reshape((streams, 1, 3 * width)), scales[2], epsilons[1], head_scales, limits[0],
-        lengths, queries, keys, values,
-    )  # fmt: skip
-    attended = np.empty((streams, width))
-    attend(queries, keys, values, lengths, window, slopes, table, limits[0], attended)
-    change = np.empty((streams, width))
-    multiply(out, attended.astype(np.int16), change)
-    add(x, change, scales[3], limits[1])
-    normalise_and_convolve(
-        x.reshape((streams, 1, width)), epsilons[0], scales[1], near_mlp, scales[0], limits[0], tail_mlp, h
-    )
-    hidden = np.empty((streams, up.shape[0]))
-    multiply(up, h.reshape((streams, width)).astype(np.int16), hidden)
-    square_positive(hidden, scales[4], scales[5], limits[0])
-    multiply(down, hidden.astype(np.int16), change)
-    add(x, change, scales[6], limits[1])
+    streams, positions, width = x.shape
+    rows = streams * positions
+    x_rows, h = x.reshape((rows, width)), np.empty(x.shape, np.int16)
+    h_rows = h.reshape((rows, width))
+    _mix(x_rows, embedded.reshape((rows, width)), keep, again, scales[0], limits[1])
+    _normalise_and_convolve(x, epsilons[0], scales[1], near, scales[0], limits[0], tail, h)
+    sums, queries = np.empty((streams, positions, 3 * width), np.int32), np.empty(x.shape, np.int16)
+    multiply(qkv, h_rows, sums.reshape((rows, 3 * width)))
+    _split_heads(sums, scales[2], epsilons[1], head_scales, limits[0], lengths, queries, keys, values)
+    _attend(queries, keys, values, lengths, window, slopes, table, limits[0], h)
+    change = np.empty((rows, width), np.int32)
+    multiply(out, h_rows, change)
+    _add(x_rows, change, scales[3], limits[1])
+    _normalise_and_convolve(x, epsilons[0], scales[1], near_mlp, scales[0], limits[0], tail_mlp, h)
+    above, hidden = np.empty((rows, up.shape[0]), np.int32), np.empty((rows, up.shape[0]), np.int16)
+    multiply(up, h_rows, above)
+    _square_positive(above, scales[4], scales[5], limits[0], hidden)
+    multiply(down, hidden, change)
+    _add(x_rows, change, scales[6], limits[1])
     for s in range(streams):
-        lengths[s] += 1
+        lengths[s] += positions

@@ -27,6 +27,8 @@ _EIGHT: Any = ir.VectorType(_I32, ROWS)
 _DOUBLES: Any = ir.VectorType(_F64, ROWS)
 _for_range: Any = cgutils.for_range
 _variable: Any = cgutils.alloca_once
+_variable_with: Any = cgutils.alloca_once_value
+_unpack: Any = cgutils.unpack_tuple
 _insert_function: Any = cgutils.get_or_insert_function
 
 
@@ -69,9 +71,7 @@ def _pair_sums(builder: Any, a: Any, b: Any) -> Any:
     """``a[2 i] * b[2 i] + a[2 i + 1] * b[2 i + 1]`` of 16 int16 each: 8 int32."""
     wide = ir.VectorType(_I32, LANES)
     products = builder.mul(builder.sext(a, wide), builder.sext(b, wide))
-    even, odd = (
-        builder.shuffle_vector(products, _nothing(wide), _mask(range(first, LANES, 2))) for first in (0, 1)
-    )
+    even, odd = (builder.shuffle_vector(products, _nothing(wide), _mask(range(first, LANES, 2))) for first in (0, 1))
     return builder.add(even, odd)
 
 
@@ -99,7 +99,7 @@ def _products(typing, rows, first, blocks, vector, out):  # type: ignore[no-unty
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         matrix, vector, out = (_view(context, builder, signature, arguments, i) for i in (0, 3, 4))
-        inputs = cgutils.unpack_tuple(builder, matrix.shape)[1]
+        inputs = _unpack(builder, matrix.shape)[1]
         sums = [_variable(builder, _EIGHT) for _ in range(ROWS)]
         with _for_range(builder, arguments[2], intp=_I64) as block:
             row = builder.add(arguments[1], _times(builder, block.index, ROWS))
@@ -128,7 +128,7 @@ def _exponentiate(typing, scores, first, blocks, most, table, low, high):  # typ
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         scores, table, low, high = (_view(context, builder, signature, arguments, i) for i in (0, 4, 5, 6))
-        most, total = _spread(builder, arguments[3]), cgutils.alloca_once_value(builder, _all(0))
+        most, total = _spread(builder, arguments[3]), _variable_with(builder, _all(0))
         short = ir.VectorType(_I16, ROWS)
         with _for_range(builder, arguments[2], intp=_I64) as block:
             place = builder.add(arguments[1], _times(builder, block.index, ROWS))
@@ -152,38 +152,43 @@ def _exponentiate(typing, scores, first, blocks, most, table, low, high):  # typ
 
 
 def _add_block(builder: Any, weights: list[Any], values: Any, row: Any, inputs: Any, column: Any, sums: Any) -> None:
-    """Add KEYS rows of 16 channels, weighted, to ``sums``: for each of ``weights`` int32 sums of the channels.
+    """Add KEYS rows of some channels, weighted, to ``sums[weights][half of 16 channels]``, int32 sums of 8 channels.
 
-    Neighbouring rows are interleaved by halves of 8 channels, so the first sums are of channels 0-3 and 8-11.
+    Neighbouring rows are interleaved by halves of 8 channels, so a first half is of channels 0-3 and 8-11 of 16.
     """
-    for total in sums:
-        builder.store(_all(0), total)
+    for totals in sums:
+        for total in totals:
+            builder.store(_all(0), total)
+    places = [[half + i + LANES * which for i in range(4) for which in (0, 1)] for half in (0, 4, 8, 12)]
     with _for_range(builder, _I64(KEYS // 2), intp=_I64) as pair:
         key = builder.add(row, _times(builder, pair.index, 2))
         place = builder.add(builder.mul(key, inputs), column)
-        a, b = _load(builder, values, place), _load(builder, values, builder.add(place, inputs))
-        places = [[half + i + LANES * which for i in range(4) for which in (0, 1)] for half in (0, 4, 8, 12)]
-        mixed = [builder.shuffle_vector(a, b, _mask(places[i] + places[i + 2])) for i in (0, 1)]
-        for n, array in enumerate(weights):
-            two = builder.bitcast(_spread(builder, _load(builder, array, key, _I32)), _SHORTS)
-            for half in (0, 1):
-                total = sums[2 * n + half]
-                builder.store(builder.add(builder.load(total), _pair_sums(builder, mixed[half], two)), total)
+        factors = [builder.bitcast(_spread(builder, _load(builder, array, key, _I32)), _SHORTS) for array in weights]
+        for half in range(len(sums[0])):
+            if half % 2 == 0:
+                here = builder.add(place, _I64(half // 2 * LANES))
+                a, b = _load(builder, values, here), _load(builder, values, builder.add(here, inputs))
+            mixed = builder.shuffle_vector(a, b, _mask(places[half % 2] + places[half % 2 + 2]))
+            for two, totals in zip(factors, sums, strict=True):
+                more = builder.add(builder.load(totals[half]), _pair_sums(builder, mixed, two))
+                builder.store(more, totals[half])
 
 
 def _weigh(typing, low, high, values, first, blocks, out):  # type: ignore[no-untyped-def]
     """``out = sum of (low[j] + 1024 * high[j]) * values[j]`` over ``KEYS * blocks`` keys from ``first`` on.
 
     ``low`` and ``high`` int16 ``(n,)``, at most 1023 and 1024; ``values`` int16 ``(n, LANES * m)``, above -2**15; out
-    float64 ``(LANES * m,)``. Most keys weigh little, and many nothing.
+    float64 ``(LANES * m,)``. Many keys weigh little, and some nothing. Channels are taken 32 at a time where they can.
     """
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         low, high, values, out = (_view(context, builder, signature, arguments, i) for i in (0, 1, 2, 5))
-        channels = cgutils.unpack_tuple(builder, values.shape)[1]
-        sums, totals = [_variable(builder, _EIGHT) for _ in range(4)], [_variable(builder, _DOUBLES) for _ in range(2)]
-        with _for_range(builder, builder.udiv(channels, _I64(LANES)), intp=_I64) as part:
-            column = _times(builder, part.index, LANES)
+        channels = _unpack(builder, values.shape)[1]
+
+        def some_channels(column: Any, count: int) -> None:
+            halves = range(count // ROWS)
+            sums = [[_variable(builder, _EIGHT) for _ in halves] for _ in range(2)]
+            totals = [_variable(builder, _DOUBLES) for _ in halves]
             for total in totals:
                 builder.store(_all(0.0, _DOUBLES), total)
             with _for_range(builder, arguments[4], intp=_I64) as block:
@@ -193,13 +198,20 @@ def _weigh(typing, low, high, values, first, blocks, out):  # type: ignore[no-un
                     with builder.if_else(some_high) as (both, low_only):
                         with both:
                             _add_block(builder, [low.data, high.data], values.data, row, channels, column, sums)
-                            _move(builder, sums[2:], totals, float(1 << LOW_BITS))
+                            _move(builder, sums[1], totals, float(1 << LOW_BITS))
                         with low_only:
-                            _add_block(builder, [low.data], values.data, row, channels, column, sums[:2])
-                    _move(builder, sums[:2], totals, 1.0)
+                            _add_block(builder, [low.data], values.data, row, channels, column, sums[:1])
+                    _move(builder, sums[0], totals, 1.0)
             order = _mask([0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 12, 13, 14, 15])
-            whole = builder.shuffle_vector(builder.load(totals[0]), builder.load(totals[1]), order)
-            _store(builder, whole, out.data, column, 8)
+            for half in halves[::2]:
+                whole = builder.shuffle_vector(*(builder.load(total) for total in totals[half : half + 2]), order)
+                _store(builder, whole, out.data, builder.add(column, _I64(half * ROWS)), 8)
+
+        whole = builder.udiv(channels, _I64(2 * LANES))
+        with _for_range(builder, whole, intp=_I64) as part:
+            some_channels(_times(builder, part.index, 2 * LANES), 2 * LANES)
+        with builder.if_then(builder.icmp_unsigned("<", _times(builder, whole, 2 * LANES), channels)):
+            some_channels(_times(builder, whole, 2 * LANES), LANES)
         return context.get_dummy_value()
 
     return types.void(low, high, values, first, blocks, out), generate
