@@ -36,43 +36,6 @@ def continuation_bits(data, state, settings, head, previous, literals, distances
         _literal_endings(endings, literals, distances, block, at, end, base, work, wanted, out)
 
 
-@kernel
-def stream_bits(data, starts, settings, out):  # type: ignore[no-untyped-def]
-    """Bits of the raw deflate streams of several strings, ``data[starts[i] : starts[i + 1]]`` each, none empty.
-
-    All in one call with one set of tables: of short strings, those cost as much as the parse.
-    """
-    head = np.empty(1 << settings[parse.HASH_BITS], np.int32)
-    previous = np.zeros(settings[parse.WINDOW], np.int32)  # what is read of it was written after ``head`` was emptied
-    literals, distances = np.empty(blocks.LITERALS, np.int64), np.empty(blocks.DISTANCES, np.int64)
-    state, block, work = np.empty(8, np.int64), np.empty(4, np.int64), np.zeros((4, 1024), np.int64)
-    wanted, bits = np.empty(2, np.int64), np.empty(256, np.float64)
-    longest = 0
-    for i in range(starts.size - 1):
-        longest = max(longest, starts[i + 1] - starts[i])
-    known = np.zeros(longest + 4096, np.uint8)
-    for i in range(starts.size - 1):
-        size = starts[i + 1] - starts[i] - 1
-        known[:size] = data[starts[i] : starts[i] + size]
-        known[size : size + 4096] = 0
-        head[:] = 0
-        literals[:] = 0
-        distances[:] = 0
-        state[:] = 0
-        block[:] = 0
-        state[parse.MATCH_LENGTH] = blocks.MIN_MATCH - 1
-        state[parse.KNOWN] = size
-        blocks.new_block(literals, distances, block, 0)
-        while parse.advance(known, state, settings, head, previous, literals, distances, block):
-            state[parse.BITS] = parse.flush_if_full(
-                literals, distances, block, state[parse.BITS], state[parse.EMITTED], state[parse.BASE], settings, work
-            )
-        last = np.int64(data[starts[i] + size])
-        wanted[0], wanted[1] = last, last + 1
-        continuation_bits(known, state, settings, head, previous, literals, distances, block, work, wanted, bits)
-        out[i] = bits[last]
-
-
 @inner
 def _match_endings(endings, done, literals, distances, block, at, end, base, settings, work, wanted, out):  # type: ignore[no-untyped-def]
     """Lengths for the bytes that end in a match after ``done`` steps. Matches of one pair of symbols cost the same."""

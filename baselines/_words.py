@@ -1,4 +1,4 @@
-"""What the hottest loops need and numba has no names for: plain loads and stores, and eight bytes compared at once.
+"""What the hottest loops need and numba has no names for: plain loads and stores, and eight bytes at once.
 
 Indices into one-dimensional arrays must be int64, at least 0 and below the size. numba would let negative ones count
 from the end, which costs a third of the time of a loop that does little else.
@@ -57,6 +57,20 @@ def _alike(typing, array, first, second):  # type: ignore[no-untyped-def]
     return types.int64(array, types.int64, types.int64), generate
 
 
+def _word(typing, array, index):  # type: ignore[no-untyped-def]
+    """The 8 bytes of a uint8 array from an index on as an int64, the first byte the lowest."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        view = context.make_array(signature.args[0])(context, builder, arguments[0])
+        place = builder.bitcast(builder.gep(view.data, [arguments[1]]), ir.IntType(64).as_pointer())
+        value = builder.load(place)
+        value.align = 1
+        return value if sys.byteorder == "little" else builder.bswap(value)
+
+    return types.int64(array, types.int64), generate
+
+
 get: Any = intrinsic(_get)
 put: Any = intrinsic(_put)
 alike: Any = intrinsic(_alike)
+word: Any = intrinsic(_word)

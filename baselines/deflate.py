@@ -1,17 +1,18 @@
 """Deflate in exact bits, incrementally: the lengths of all one-byte continuations at a cost flat in the context.
 
-The algorithm of gzip, zlib and PNG (RFC 1951) as zlib does it. :class:`DeflateContinuations` keeps zlib's parse of the
-context; what one more byte can change is only its open end, a few symbols (``_deflate_parse``) and the block's codes
-(``_deflate_blocks``), so one step costs the same after 1 KB as after 1 MB. The results are those of zlib to the bit.
-:func:`matches_platform` checks that once for each setting; where Python's zlib is another implementation (zlib-ng),
-:class:`CopyContinuations` asks that one for every length instead.
+The algorithm of gzip, zlib and PNG (RFC 1951) as zlib does it. What a text takes, zlib itself says, and
+``_deflate_streams`` finds the last bit of what it wrote. For the next byte, :class:`DeflateContinuations` keeps zlib's
+parse of the context; what one more byte can change is only its open end, a few symbols (``_deflate_parse``) and the
+block's codes (``_deflate_blocks``), so one step costs the same after 1 KB as after 1 MB. The results are those of zlib
+to the bit. :func:`matches_platform` checks that once for each setting; where Python's zlib is another implementation
+(zlib-ng), :class:`CopyContinuations` asks that one for every length instead.
 """
 
 from __future__ import annotations
 
 import functools
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -21,8 +22,8 @@ import numpy.typing as npt
 from baselines import _deflate_blocks as blocks
 from baselines import _deflate_pairs as pairs
 from baselines import _deflate_parse as parse
+from baselines import _deflate_streams as streams
 from baselines._deflate_lengths import continuation_bits
-from baselines._deflate_lengths import stream_bits as stream_bits_of_each
 from compgen.errors import CorruptDataError, UsageError
 from compgen.interfaces import Compressor, ContinuationLengths, FloatArray
 
@@ -47,7 +48,6 @@ _STRATEGIES = {
     "rle": zlib.Z_RLE,
     "fixed": zlib.Z_FIXED,
 }
-_EMPTY_STREAM_BITS = 10  # a fixed block of nothing: 3 bits of header, 7 of end of block
 
 
 class DeflateSettings(NamedTuple):
@@ -70,6 +70,16 @@ class DeflateSettings(NamedTuple):
         return np.array(
             [*_LEVELS[self.level], 1 << self.window_bits, self.memory_level + 7, limit, greedy, filtered], np.int64
         )
+
+    def zlib_streams(self, texts: Iterable[bytes]) -> tuple[list[bytes], int]:
+        """zlib's output for each text, and how many bytes stand before the raw deflate streams in it."""
+        if self[1:] == DeflateSettings()[1:]:  # then one call does, which is faster for short texts
+            return [zlib.compress(text, self.level) for text in texts], 2
+        made = []
+        for text in texts:
+            encoder = self.zlib_object()
+            made.append(encoder.compress(text) + encoder.flush())
+        return made, 0
 
     def zlib_object(self, container: int = 0) -> Any:
         """zlib's own compressor with these settings: raw deflate (container 0), zlib (1) or gzip (2)."""
@@ -165,7 +175,7 @@ class CopyContinuations(ContinuationLengths):
         for byte in range(256):
             branch, last = self._zlib.copy(), bytes((byte,))
             stream = bytes(self._stream) + branch.compress(last) + branch.flush()
-            out[byte] = stream_bits(stream, bytes(self._context) + last)
+            out[byte] = _stream_bits([stream])[0]
         return out
 
     def fork(self) -> CopyContinuations:
@@ -175,20 +185,12 @@ class CopyContinuations(ContinuationLengths):
         return other
 
 
-def stream_bits(stream: bytes, data: bytes) -> int:
-    """Bits of a raw deflate stream that decodes to ``data``, without the padding of its last byte.
-
-    Padding is what can be changed without changing what the stream decodes to.
-    """
-    for padding in range(8):
-        changed = stream[:-1] + bytes((stream[-1] ^ (0x80 >> padding),))
-        decoder = zlib.decompressobj(-15)
-        try:
-            if decoder.decompress(changed) != data or not decoder.eof:
-                break
-        except zlib.error:
-            break
-    return 8 * len(stream) - padding
+def _stream_bits(made: Sequence[bytes], first: int = 0) -> FloatArray:
+    """Bits of raw deflate streams, from byte ``first`` on, without the padding of the last byte: float64 ``(n,)``."""
+    starts = np.cumsum([0, *map(len, made)]) + first
+    bits = np.empty(len(made))
+    streams.stream_bits(np.frombuffer(b"".join(made) + bytes(streams.PADDING), np.uint8), starts, bits)
+    return bits
 
 
 @functools.cache
@@ -196,7 +198,7 @@ def matches_platform(settings: DeflateSettings) -> bool:
     """Does the kernel give the length that Python's zlib gives, on a known text with all kinds of matches?"""
     words = [b"%d " % (i * i * 2654435761 % 1000003) for i in range(300)]
     text = b"".join(words[i * i % (i % 299 + 1)] for i in range(3000))
-    return _kernel_bits(text, settings) == _zlib_bits(text, settings)
+    return DeflateContinuations(text[:-1], settings).length_with(text[-1]) == bits_of(text, settings)
 
 
 def continuations(context: bytes, settings: DeflateSettings) -> ContinuationLengths:
@@ -208,9 +210,12 @@ def continuations(context: bytes, settings: DeflateSettings) -> ContinuationLeng
 
 def bits_of(data: bytes, settings: DeflateSettings) -> int:
     """Exact bits of the raw deflate stream of ``data``, without padding."""
-    if settings.has_kernel and matches_platform(settings):
-        return _kernel_bits(data, settings)
-    return _zlib_bits(data, settings)
+    return int(bits_of_each([data], settings)[0])
+
+
+def bits_of_each(texts: Iterable[bytes], settings: DeflateSettings) -> FloatArray:
+    """:func:`bits_of` each text, in one call of compiled code: float64 ``(n,)``."""
+    return _stream_bits(*settings.zlib_streams(texts))
 
 
 #: Texts prepared at once: so many bytes, for each of which some 30 are needed.
@@ -225,7 +230,7 @@ def pair_bits(firsts: Sequence[bytes], seconds: Sequence[bytes], settings: Defla
     bits = np.empty((len(firsts), len(seconds)))
     if not (settings.has_kernel and matches_platform(settings)):
         for row, first in zip(bits, firsts, strict=True):
-            row[:] = [_zlib_bits(first + second, settings) for second in seconds]
+            row[:] = bits_of_each([first + second for second in seconds], settings)
         return bits
     states = [_First(first, settings) for first in firsts]
     for start, stop in _tiles(seconds):
@@ -269,7 +274,7 @@ class _First:
     def bits_before(self, second: bytes) -> float:
         """Bits of this text followed by another, whatever their lengths."""
         if not second:
-            return float(_kernel_bits(self.text, self._settings))
+            return float(bits_of(self.text, self._settings))
         whole = DeflateContinuations(self.text, self._settings)
         whole.extend(second[:-1])
         return whole.length_with(second[-1])
@@ -317,28 +322,6 @@ class _Seconds:
         pairs.forget(data, size, self._places, self._tables)
         bits[wanted] = out
         return bits
-
-
-def _kernel_bits(data: bytes, settings: DeflateSettings) -> int:
-    return int(_each_kernel_bits([data], settings)[0])
-
-
-def _each_kernel_bits(strings: Sequence[bytes], settings: DeflateSettings) -> FloatArray:
-    """Of each string, float64 ``(len(strings),)``."""
-    bits = np.full(len(strings), float(_EMPTY_STREAM_BITS))
-    some = np.array([len(string) > 0 for string in strings], bool)
-    if some.any():
-        lengths = np.array([len(string) for string in strings], np.int64)[some]
-        starts = np.concatenate([[0], np.cumsum(lengths)])
-        found = np.empty(len(lengths))
-        stream_bits_of_each(np.frombuffer(b"".join(strings), np.uint8), starts, settings.as_array(), found)
-        bits[some] = found
-    return bits
-
-
-def _zlib_bits(data: bytes, settings: DeflateSettings) -> int:
-    encoder = settings.zlib_object()
-    return stream_bits(encoder.compress(data) + encoder.flush(), data)
 
 
 @dataclass(frozen=True)
@@ -403,10 +386,7 @@ class DeflateCodec(Compressor):
 
     def code_lengths(self, blocks: Sequence[bytes]) -> list[float]:
         """See :meth:`Compressor.code_lengths`; all in one call of compiled code."""
-        settings = self.settings
-        if not (settings.has_kernel and matches_platform(settings)):
-            return super().code_lengths(blocks)
-        bits = _each_kernel_bits(blocks, settings)
+        bits = bits_of_each(blocks, self.settings)
         return list(map(float, np.ceil(bits / 8) * 8 if self.whole_bytes else bits))
 
     def pair_lengths(self, firsts: Sequence[bytes], seconds: Sequence[bytes]) -> FloatArray:

@@ -149,6 +149,17 @@ def test_code_length_is_the_bits_of_the_stream(data: bytes, how: DeflateSettings
     assert deflate.bits_of(data, how) == read_bits(stream) == zlib_bits(data, *how)
 
 
+@pytest.mark.parametrize("how", [DeflateSettings(9), DeflateSettings(1, "huffman"), DeflateSettings(0)])
+def test_code_lengths_of_many_texts_are_the_bits_of_their_streams(how: DeflateSettings) -> None:
+    """Of all kinds of blocks, some of which are among several in a stream, and codes of up to 15 bits."""
+    rng = random.Random(0)
+    texts = [b"", *(made(rng, length) for made in KINDS.values() for length in (1, 60, 2048, 90_000))]
+    expected = [zlib_bits(text, *how) for text in texts]
+    np.testing.assert_array_equal(deflate.bits_of_each(texts, how), expected)
+    codec = Gzip(how.level, how.strategy)
+    assert codec.code_lengths(texts) == [codec.code_length(text) for text in texts] == expected
+
+
 @pytest.mark.parametrize("strategy", ["huffman", "rle", "fixed"])
 @pytest.mark.parametrize("level", [0, 1, 9])
 def test_settings_without_kernel_count_zlibs_output(strategy: deflate.Strategy, level: int) -> None:
