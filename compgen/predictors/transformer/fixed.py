@@ -1,9 +1,10 @@
 """The transformer's arithmetic: whole numbers only, so that every machine gets the same ones.
 
-A number with f fraction bits is an integer, the number times 2**f. Matrix products are sums of products of integers;
-as every sum stays below 2**53 (below 2**31, in fact, see :func:`weight_bits`), float64 and its fused multiply-adds
-are exact, in any order, in any blocking, on any device. Between products stand only +, -, *, /, sqrt and floor on
-float64, one correctly rounded IEEE 754 operation each, and a table of 2**-f. Rounding is floor(x + 1/2) throughout.
+A number with f fraction bits is an integer, the number times 2**f. Matrix products are sums of products of integers; as
+every sum stays below 2**31 (see :func:`weight_bits`), int32 is exact, and so are float64 and its fused multiply-adds,
+in any order, in any blocking, on any device. Those of attention weights and values stay below 2**53. Between them stand
+only +, -, *, /, sqrt and floor on float64, one correctly rounded IEEE 754 operation each, and a table of 2**-f.
+Rounding is floor(x + 1/2) throughout.
 
     activations          16 bits with sign: they enter matrix products. After a norm ACTIVATION fraction bits;
                          queries, keys and values before it, and squared ReLUs, as many as their range leaves
