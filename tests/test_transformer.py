@@ -179,6 +179,20 @@ def test_pytorch_gives_the_same_numbers(models: dict[str, weights.Weights], name
     np.testing.assert_array_equal(*joined)
 
 
+@pytest.mark.parametrize("size", shipped() or [pytest.param("", marks=pytest.mark.skip(reason="no weights ship"))])
+def test_pytorch_gives_the_same_numbers_with_weights_that_ship(size: str) -> None:
+    pytest.importorskip("torch", reason="needs the extra lm")
+    from compgen.datasets import default_context
+    from compgen.predictors.transformer.torch_engine import TorchEngine
+
+    model = weights.load(shipped()[size])
+    start = np.array([[model.config.vocabulary]])
+    symbols = np.frombuffer(default_context()[:1200] * 2, np.uint8)[None].astype(np.int64)  # beyond the window
+    ours, theirs = Engine(model), TorchEngine(model)
+    rows = [engine.advance(np.concatenate([start, symbols], axis=1), engine.start(1)) for engine in (ours, theirs)]
+    np.testing.assert_array_equal(*rows)
+
+
 #: Of the probabilities below, from a run on x86-64: another machine, library or version must find the same.
 GOLDEN = "76c53ffdfca2c9cd"
 PROGRAM = """
