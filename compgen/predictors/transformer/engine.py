@@ -1,7 +1,7 @@
 """The transformer in fixed point on NumPy arrays, in compiled loops.
 
 One function moves any number of streams on by any number of positions, so that reading a text at once and reading it
-symbol by symbol are the same code but for the attention, and the same numbers.
+symbol by symbol are the same code, and the same numbers. It runs on one core; blocks and jobs make use of more.
 """
 
 from __future__ import annotations
