@@ -17,6 +17,7 @@ A match is one number, length << 16 | 65535 - distance: the longest one, the nea
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from baselines import _deflate_blocks as blocks
 from baselines._deflate_blocks import (
@@ -51,6 +52,24 @@ _SPREAD = 0x9E3779B97F4A7C1  # a factor whose product's high bits depend on all 
 
 _SYMBOL_EXTRA = np.zeros(LITERALS, np.int64)
 _SYMBOL_EXTRA[LENGTH_SYMBOL[MIN_MATCH:]] = LENGTH_EXTRA[MIN_MATCH:]
+
+
+def _run_tables() -> tuple[npt.NDArray[np.int64], ...]:
+    """What describes code lengths, as ``blocks.count_runs`` finds it: by symbols without a code, and by run so far.
+
+    Of the symbols 0, 16, 17 and 18, in 16 bits each, and of a length itself: in the run that it goes on, 0 if it begins
+    one, up to six more than the first are one 16, which first was two of the length.
+    """
+    gaps, repeats, written = np.zeros((3, LITERALS + 1), np.int64)
+    for n in range(LITERALS + 1):
+        rest = n % 138
+        gaps[n] = ((n // 138 + (rest > 10)) << 48) | ((3 <= rest <= 10) << 32) | (rest if rest < 3 else 0)
+        written[n] = 1 if n == 0 else (1, 1, -2, 0, 0, 0)[(n - 1) % 6]
+        repeats[n] = (written[n] < 0) << 16
+    return gaps, repeats, written
+
+
+_GAPS, _REPEATS, _WRITTEN = _run_tables()
 
 # A node in the heap is one integer, as in ``_deflate_blocks``: frequency << 18 | depth << 10 | node.
 _NODE = 1023
@@ -395,41 +414,17 @@ def _code(frequencies, used, size, longest, lengths, heap, parent, depths):  # t
 
 
 @lean
-def _zeros(run, counts):  # type: ignore[no-untyped-def]
-    """Count what describes a run of symbols without a code, as ``blocks.count_runs``."""
-    while run >= 138:
-        counts[18] += 1
-        run -= 138
-    if run >= 11:
-        counts[18] += 1
-    elif run >= 3:
-        counts[17] += 1
-    else:
-        counts[0] += run
-
-
-@lean
 def _count_runs(used, lengths, size, counts):  # type: ignore[no-untyped-def]
-    """``blocks.count_runs`` for lengths by rank among the used symbols."""
-    rank, following = np.int64(0), np.int64(0)  # the symbol that comes next
-    while rank < size:
-        symbol, length = get(used, rank), get(lengths, rank)
-        if symbol > following:
-            _zeros(symbol - following, counts)
-        run = np.int64(1)
-        while rank + run < size and get(used, rank + run) == symbol + run and get(lengths, rank + run) == length:
-            run += 1
-        rank += run
-        following = symbol + run
-        counts[length] += 1
-        run -= 1
-        while run >= 6:
-            counts[16] += 1
-            run -= 6
-        if run >= 3:
-            counts[16] += 1
-        else:
-            counts[length] += run
+    """``blocks.count_runs`` for lengths by rank among the used symbols: by tables, as runs cannot be predicted."""
+    following, before, run, others = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
+    for rank in range(size):
+        symbol, length = get(used, np.int64(rank)), get(lengths, np.int64(rank))
+        run = (run + 1) * (np.int64(symbol == following) & np.int64(length == before))
+        others += get(_GAPS, symbol - following) + get(_REPEATS, run)
+        put(counts, length, get(counts, length) + get(_WRITTEN, run))
+        following, before = symbol + 1, length
+    for n, symbol in enumerate((0, 16, 17, 18)):
+        counts[symbol] += (others >> (16 * n)) & _LOW
 
 
 @lean
