@@ -108,7 +108,7 @@ def _longer(data, candidate, chain, at, best, distance, cap):  # type: ignore[no
 
 @lean
 def _match(length, distance):  # type: ignore[no-untyped-def]
-    """A match as one number."""
+    """A match as one number: see above."""
     return (length << 16) | (_LOW - distance)
 
 
@@ -470,14 +470,15 @@ def _dynamic_bits(literals, literals_used, size, distances, distances_used, dist
 
 
 @inner
-def _limited(literals, distances):  # type: ignore[no-untyped-def]
+def _limited_bits(literals, distances):  # type: ignore[no-untyped-def]
+    """``blocks.dynamic_bits``, which knows what to do with a code that comes out too long."""
     scratch = np.zeros((4, 1024), np.int64)
     return blocks.dynamic_bits(literals.astype(np.int64), distances.astype(np.int64), scratch)
 
 
 @lean
 def _block_bits(literals, distances, size_bytes, work):  # type: ignore[no-untyped-def]
-    """Bits of a stream's only block."""
+    """Bits of a stream's only block; -1 where a code must be limited."""
     literals_used, distances_used, block = work[5], work[6], work[7]
     literals_size, distances_size = _used(literals, literals_used), _used(distances, distances_used)
     fixed, extra = np.int64(0), np.int64(0)
@@ -504,11 +505,11 @@ def pair_bits(data, first, start, counts, chains, heads, offers, texts, offsets,
     :func:`echoes`. ``wanted`` int64 ``(n,)`` are indices of texts, ``out`` float64 ``(n,)``.
     """
     own, numbers, echo, stops = known
-    before = chains[0], chains[1], heads
+    places = chains[0], chains[1], heads
     literals, distances = np.empty(LITERALS, np.int32), np.empty(DISTANCES, np.int32)
     work = np.zeros((8, 640), np.int64)
     found = np.zeros(data.size, np.uint32)
-    # The parse is left behind a match that may still be taken, behind a literal, or between symbols.
+    # The parse was left after a match that may still be taken, after a literal that is for sure, or between symbols.
     at, waiting, symbols = start[0], np.int64(_OPEN), start[4]
     counts = counts.copy()
     if start[1] >= MIN_MATCH:
@@ -528,11 +529,11 @@ def pair_bits(data, first, start, counts, chains, heads, offers, texts, offsets,
         for i in range(at, first):
             put(found, i, waiting if i == at else np.int64(_OPEN))
         _find(own, numbers, begin, stop, offers, first, found)
-        _find_straddling(data, first, size, own, begin, before, echo, stops[wanted[n]], stops[wanted[n] + 1], found)
-        if symbols + _parse(data, first, size, at, found, own, begin, before, literals, distances) >= _SYMBOL_LIMIT:
+        _find_straddling(data, first, size, own, begin, places, echo, stops[wanted[n]], stops[wanted[n] + 1], found)
+        if symbols + _parse(data, first, size, at, found, own, begin, places, literals, distances) >= _SYMBOL_LIMIT:
             out[n] = -1
             continue
-        out[n] = _block_bits(literals, distances, size, work)
-        if out[n] < 0:
-            dynamic = _limited(literals, distances)
-            out[n] = blocks.close_block(np.int64(0), dynamic, work[7], size, True)
+        bits = _block_bits(literals, distances, size, work)
+        if bits < 0:
+            bits = blocks.close_block(np.int64(0), _limited_bits(literals, distances), work[7], size, True)
+        out[n] = bits

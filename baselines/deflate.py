@@ -289,7 +289,11 @@ class _Seconds:
         pairs.inside(self._texts, self._offsets, short, matches, self._fullest)
         echoes, stops = np.zeros(size, np.uint32), np.zeros(len(texts) + 1, np.int64)
         pairs.echoes(self._texts, self._offsets, short, echoes, stops)
-        numbers, count, slots = np.zeros(size, np.int32), -1, 1 << 12
+        self._known = matches, self._numbers(short), echoes, stops
+
+    def _numbers(self, short: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
+        """The number of the string that begins at each position, and the tables by which first texts find them."""
+        numbers, count, slots = np.zeros(int(self._offsets[-1]), np.int32), -1, 1 << 12
         while count < 0:
             slots *= 2
             keys, values, strings = np.zeros(slots, np.int64), np.zeros(slots, np.int32), np.zeros(slots // 2, np.int64)
@@ -298,12 +302,12 @@ class _Seconds:
         ranks = np.zeros(count + 1, np.int32)
         ranks[order + 1] = np.arange(1, count + 1)
         strings = strings[order]
-        none = np.zeros(0, np.int64), np.zeros((0, 2), np.int32)
-        slots = 2 << int(pairs.prefixes(strings, *none)).bit_length()
+        starts = int(pairs.prefixes(strings, np.zeros(0, np.int64), np.zeros((0, 2), np.int32)))
+        slots = 2 << starts.bit_length()
         self._tables = np.zeros(slots, np.int64), np.zeros((slots, 2), np.int32)
         pairs.prefixes(strings, *self._tables)
-        self._known = matches, ranks[numbers], echoes, stops
         self._offers = np.zeros(count + 1, np.uint32)
+        return ranks[numbers]
 
     def bits_after(self, first: _First) -> FloatArray:
         """Bits of a text followed by each of these; -1 where that is to be had in another way only."""
