@@ -1,19 +1,23 @@
 """The exact deflate lengths of one text followed by each of many, sharing what pairs have in common.
 
 The pairs x y of one x and many y share zlib's parse of x, and where x has which strings; the pairs of one y share the
-longest matches inside y. So a pair costs the lazy parse over y, where a few look-ups tell what x has to offer at each
-position, and the codes of one block. This holds while none of zlib's limits is met: level 9, a pair within the window,
-no more candidates for a match than the shortest chain, one block. A pair that fills a block gets -1, and
+longest matches inside y. So a pair costs one look-up a position, which tells what x has to offer there, the lazy parse
+over what is best, and the codes of one block. This holds while none of zlib's limits is met: level 9, a pair within the
+window, no more candidates for a match than the shortest chain, one block. A pair that fills a block gets -1, and
 :func:`baselines.deflate.pair_bits` computes it, and those beyond the other limits, in another way.
 
-Strings of x are looked up by number: those of 3, 4, 5 and 6 bytes that occur in any y are numbered once, each position
-of y knows its four numbers, and ``places`` says for each number where x has it last. Matches of 3 to 5 bytes are these
-places; longer ones are found along a chain of the places that share 6 bytes.
+Strings of x are looked up by number: those of LONGEST bytes that occur in any y (shorter ones at the end of a y) are
+numbered once, in the order of words, so that those with a common start follow each other. ``offers`` says for each
+number how many of its first bytes x has, and where last. Only where x has all of them a longer match is looked for,
+along a chain of the places that share them.
+
+A match is one number, length << 16 | 65535 - distance: the longest one, the nearest of equals, is the greatest.
 """
 
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from baselines import _deflate_blocks as blocks
 from baselines._deflate_blocks import (
@@ -29,33 +33,56 @@ from baselines._deflate_blocks import (
     MIN_MATCH,
 )
 from baselines._words import alike, get, put
-from compgen.jit import inner, kernel
+from compgen.jit import inner, kernel, lean
 
 #: Bytes after the end of a text that :func:`alike` may read.
 PADDING = 16
-#: Lengths of the strings that are numbered: 3, 4, 5 and 6 bytes.
-STRINGS, SHORTEST = 4, MIN_MATCH
+#: Lengths of the strings that are looked up.
+SHORTEST, LONGEST = MIN_MATCH, 6
 #: A pair beyond these meets a limit of zlib: the window less what it looks ahead, and its shortest search in a chain.
 LONGEST_PAIR, MOST_CANDIDATES = (1 << 15) - MAX_MATCH - MIN_MATCH - 1, 4096 // 4 - 8
-_TOO_FAR = 4096
+_LOW = (1 << 16) - 1
+#: The least match that zlib takes: one of 3 bytes at most 4096 away.
+_LEAST = (MIN_MATCH << 16) | (_LOW - 4096)
+#: Greater than every match: the longest one is yet to be looked for.
+_OPEN = 512 << 16
 _SYMBOL_LIMIT = (1 << 14) - 1
 _HASHES = 1 << 15
+_SPREAD = 0x9E3779B97F4A7C1  # a factor whose product's high bits depend on all bits
 
 _SYMBOL_EXTRA = np.zeros(LITERALS, np.int64)
 _SYMBOL_EXTRA[LENGTH_SYMBOL[MIN_MATCH:]] = LENGTH_EXTRA[MIN_MATCH:]
+
+
+def _run_tables() -> tuple[npt.NDArray[np.int64], ...]:
+    """What describes code lengths, as ``blocks.count_runs`` finds it: by symbols without a code, and by run so far.
+
+    Of the symbols 0, 16, 17 and 18, in 16 bits each, and of a length itself: in the run that it goes on, 0 if it begins
+    one, up to six more than the first are one 16, which first was two of the length.
+    """
+    gaps, repeats, written = np.zeros((3, LITERALS + 1), np.int64)
+    for n in range(LITERALS + 1):
+        rest = n % 138
+        gaps[n] = ((n // 138 + (rest > 10)) << 48) | ((3 <= rest <= 10) << 32) | (rest if rest < 3 else 0)
+        written[n] = 1 if n == 0 else (1, 1, -2, 0, 0, 0)[(n - 1) % 6]
+        repeats[n] = (written[n] < 0) << 16
+    return gaps, repeats, written
+
+
+_GAPS, _REPEATS, _WRITTEN = _run_tables()
 
 # A node in the heap is one integer, as in ``_deflate_blocks``: frequency << 18 | depth << 10 | node.
 _NODE = 1023
 _NO_ENTRY = 1 << 62
 
 
-@inner
+@lean
 def _hash(data, at):  # type: ignore[no-untyped-def]
     """zlib's hash of three bytes at memory level 8."""
     return ((get(data, at) << 10) ^ (get(data, at + 1) << 5) ^ get(data, at + 2)) & (_HASHES - 1)
 
 
-@inner
+@lean
 def _match_length(data, candidate, at, cap):  # type: ignore[no-untyped-def]
     """Bytes alike from two positions on, at most ``cap``."""
     length = np.int64(0)
@@ -67,7 +94,7 @@ def _match_length(data, candidate, at, cap):  # type: ignore[no-untyped-def]
     return min(length, cap)
 
 
-@inner
+@lean
 def _longer(data, candidate, chain, at, best, distance, cap):  # type: ignore[no-untyped-def]
     """The longest match, if longer than ``best``, the nearest of equals, along a chain; returns (length, distance)."""
     while candidate > 0 and best < cap:
@@ -79,13 +106,19 @@ def _longer(data, candidate, chain, at, best, distance, cap):  # type: ignore[no
     return best, distance
 
 
+@lean
+def _match(length, distance):  # type: ignore[no-untyped-def]
+    """A match as one number: see above."""
+    return (length << 16) | (_LOW - distance)
+
+
 @kernel
-def inside(data, offsets, wanted, lengths, distances, fullest):  # type: ignore[no-untyped-def]
+def inside(data, offsets, wanted, matches, fullest):  # type: ignore[no-untyped-def]
     """The longest match of each position of each text inside that text, the nearest of equals.
 
     ``data`` uint8: texts at ``offsets`` int64 ``(texts + 1,)``, with PADDING bytes behind the last. For the texts
-    ``wanted``, bool ``(texts,)``, fills ``lengths`` (0: none) and ``distances``, uint16 ``(offsets[-1],)``, and
-    ``fullest`` int64 ``(texts,)``: how often the commonest hash occurs in each text.
+    ``wanted``, bool ``(texts,)``, fills ``matches`` uint32 ``(offsets[-1],)``, zeros before, and ``fullest`` int64
+    ``(texts,)``: how often the commonest hash occurs in each text.
     """
     head, count = np.zeros(_HASHES, np.int32), np.zeros(_HASHES, np.int32)
     chain = np.zeros(max(1, np.diff(offsets).max()) + 1, np.int32)
@@ -102,10 +135,7 @@ def inside(data, offsets, wanted, lengths, distances, fullest):  # type: ignore[
             head[h] = at + 1
             count[h] += 1
             most = max(most, np.int64(count[h]))
-        for at in range(size):
-            lengths[offsets[text] + at] = distances[offsets[text] + at] = 0
-            if at + MIN_MATCH > size:
-                continue
+        for at in range(size - 2):
             head[_hash(view, at)] = 0
             count[_hash(view, at)] = 0
             cap = min(np.int64(MAX_MATCH), size - at)
@@ -115,23 +145,40 @@ def inside(data, offsets, wanted, lengths, distances, fullest):  # type: ignore[
                     length = _match_length(view, candidate - 1, at, cap)
                     if length > best:
                         best = length
-                        lengths[offsets[text] + at] = length
-                        distances[offsets[text] + at] = at + 1 - candidate
+                        matches[offsets[text] + at] = _match(length, at + 1 - candidate)
                 candidate = get(chain, candidate)
         fullest[text] = most
 
 
-@inner
+@kernel
+def echoes(data, offsets, wanted, found, stops):  # type: ignore[no-untyped-def]
+    """Where the first byte of a text comes again inside it: what a match with the end of a first text may go on with.
+
+    Fills ``found`` uint32 ``(offsets[-1],)`` with place << 16 | bytes alike (at most MAX_MATCH), of all texts one after
+    the other, and ``stops`` int64 ``(texts + 1,)``, zeros before, with where those of each text end.
+    """
+    count = np.int64(0)
+    for text in range(offsets.size - 1):
+        view = data[offsets[text] : offsets[text + 1] + PADDING]
+        size = offsets[text + 1] - offsets[text] if wanted[text] else 0
+        for at in range(1, size):
+            if view[at] == view[0]:
+                found[count] = (at << 16) | _match_length(view, np.int64(0), np.int64(at), min(MAX_MATCH, size - at))
+                count += 1
+        stops[text + 1] = count
+
+
+@lean
 def _slot(keys, key):  # type: ignore[no-untyped-def]
     """Where a key is in a table of open addresses (0: free), or would be."""
     mask = keys.size - 1
-    slot = ((key * 0x9E3779B97F4A7C1) >> 24) & mask
+    slot = ((key * _SPREAD) >> 40) & mask
     while get(keys, slot) != 0 and get(keys, slot) != key:
         slot = (slot + 1) & mask
     return slot
 
 
-@inner
+@lean
 def _string(data, at, size):  # type: ignore[no-untyped-def]
     """The ``size`` bytes from a position on as a number above 0."""
     key = np.int64(1)
@@ -141,184 +188,173 @@ def _string(data, at, size):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def number_strings(data, offsets, wanted, keys, values, numbers):  # type: ignore[no-untyped-def]
-    """Number the strings of each length that the wanted texts have, from 1 on; returns how many there are at most.
+def number_strings(data, offsets, wanted, keys, values, numbers, strings):  # type: ignore[no-untyped-def]
+    """Number the strings of LONGEST bytes, or as many as are left, of the wanted texts from 1 on; returns how many.
 
-    ``keys`` int64 and ``values`` int32 ``(STRINGS, a power of 2)``, zeros before, become the tables of them, and -1 is
-    returned if that is too small. ``numbers`` int32 ``(offsets[-1] * STRINGS,)`` gets the strings that begin at each
-    position, 0 where the text is over before.
+    ``strings`` int64 ``(n,)`` gets them as bytes << 3 | size, which sorts them as words are sorted, and ``numbers``
+    int32 ``(offsets[-1],)``, zeros before, which of them begins at each position. ``keys`` int64 and ``values`` int32
+    ``(a power of 2 above n,)``, zeros before, become a table of them. Returns -1 if there are more than n.
     """
-    count = np.zeros(STRINGS, np.int64)
+    count = np.int64(0)
     for text in range(offsets.size - 1):
-        stop = offsets[text + 1]
-        for at in range(offsets[text], stop if wanted[text] else offsets[text]):
-            for column in range(STRINGS):
-                numbers[at * STRINGS + column] = 0
-                if at + SHORTEST + column > stop:
-                    continue
-                key = _string(data, at, SHORTEST + column)
-                slot = _slot(keys[column], key)
-                if keys[column, slot] == 0:
-                    count[column] += 1
-                    if 2 * count[column] > keys.shape[1]:
-                        return np.int64(-1)
-                    keys[column, slot], values[column, slot] = key, count[column]
-                numbers[at * STRINGS + column] = values[column, slot]
-    return count.max()
-
-
-@inner
-def _number(data, at, column, tables):  # type: ignore[no-untyped-def]
-    """The number of the string at a position; 0 if no text has it."""
-    keys, values = tables
-    return get(values[column], _slot(keys[column], _string(data, at, SHORTEST + column)))
+        stop = offsets[text + 1] if wanted[text] else offsets[text]
+        for at in range(offsets[text], stop - SHORTEST + 1):
+            size = min(np.int64(LONGEST), stop - at)
+            written = _string(data, at, size) ^ (1 << (8 * size))
+            key = (written << (8 * (LONGEST - size) + 3)) | size
+            slot = _slot(keys, key)
+            if keys[slot] == 0:
+                if count == strings.size:
+                    return np.int64(-1)
+                strings[count] = key
+                count += 1
+                keys[slot], values[slot] = key, count
+            numbers[at] = values[slot]
+    return count
 
 
 @kernel
-def chain(data, size, chains):  # type: ignore[no-untyped-def]
-    """zlib's hash chains over a text: ``chains[0]``, int32 ``(>= size,)``, the place before with the same hash.
+def prefixes(strings, keys, ranges):  # type: ignore[no-untyped-def]
+    """Which of the sorted strings begin with what; returns how many starts of SHORTEST to LONGEST bytes there are.
 
-    Position 0 counts as none, as in zlib; -1: not known. Returns how often the commonest hash occurs.
+    ``keys`` int64 ``(a power of 2,)``, zeros before, becomes a table of these, as by :func:`_string`, with ``ranges``
+    int32 ``(the same, 2)``: the number of the first string, and after the last. Of no size: they are counted only.
     """
-    head, count = np.zeros(_HASHES, np.uint16), np.zeros(_HASHES, np.uint16)
+    count = np.int64(0)
+    for size in range(SHORTEST, LONGEST + 1):
+        before, slot = np.int64(0), np.int64(0)
+        for n in range(strings.size):
+            if strings[n] & 7 < size:
+                continue
+            key = (1 << (8 * size)) | (strings[n] >> (8 * (LONGEST - size) + 3))
+            count += key != before
+            if keys.size > 0:
+                if key != before:
+                    slot = _slot(keys, key)
+                    keys[slot], ranges[slot, 0] = key, n + 1
+                ranges[slot, 1] = n + 2
+            before = key
+    return count
+
+
+@kernel
+def chain(data, size, chains, heads):  # type: ignore[no-untyped-def]
+    """Chains over a text, int32 ``(2, >= size)``: the place before with the same 2 bytes, and the same LONGEST.
+
+    Position 0 counts as none, as in zlib; some in the second chain only share a hash. ``heads`` int32 ``(256,)`` gets
+    where the last byte comes last before each byte. Returns how often the commonest hash of zlib's occurs.
+    """
+    head, longest, count = np.zeros(1 << 16, np.uint16), np.zeros(_HASHES, np.uint16), np.zeros(_HASHES, np.uint16)
     most = np.int64(0)
-    for at in range(1, size - 2):
-        h = _hash(data, at)
-        chains[0, at] = head[h]
-        head[h] = at
-        count[h] += 1
-        most = max(most, np.int64(count[h]))
-    for at in range(max(1, size - 2), size):  # the second text has the end of these
-        chains[0, at] = -1
+    for at in range(1, size - 1):
+        two = (get(data, at) << 8) | get(data, at + 1)
+        chains[0, at], head[two] = head[two], at
+        if at < size - 2:
+            h = _hash(data, at)
+            count[h] += 1
+            most = max(most, np.int64(count[h]))
+        if at + LONGEST <= size:
+            h = ((_string(data, at, LONGEST) * _SPREAD) >> 40) & (_HASHES - 1)
+            chains[1, at], longest[h] = longest[h], at
+    for byte in range(256):
+        heads[byte] = head[(get(data, size - 1) << 8) | byte]
     return most
 
 
 @kernel
-def index(data, size, chains, places, tables):  # type: ignore[no-untyped-def]
-    """Where a first text has what: the last place of each numbered string, position 0 left out.
+def index(data, size, tables, offers):  # type: ignore[no-untyped-def]
+    """What a first text offers for each string of the second ones, uint32: length << 16 | last place; 0: nothing.
 
-    ``places`` uint16 ``(STRINGS, >= numbers + 1)``, zeros before, gets the last place by number; ``chains[1]``, int32
-    ``(>= size,)``, the place before with the same longest string.
+    Instead of LONGEST the length is that of _OPEN.
     """
-    for at in range(1, size - 2):
-        for column in range(min(STRINGS, size - at - 2)):
-            number = _number(data, at, column, tables)
-            if number == 0:
+    keys, ranges = tables
+    offers[:] = 0
+    for at in range(size - SHORTEST, 0, -1):
+        for length in range(SHORTEST, min(LONGEST, size - at) + 1):
+            slot = _slot(keys, _string(data, np.int64(at), length))
+            if keys[slot] == 0:
                 break  # then no text has a longer one either
-            if column == STRINGS - 1:
-                chains[1, at] = places[column, number]
-            places[column, number] = at
+            if offers[ranges[slot, 0]] >> 16 < length:
+                offers[ranges[slot, 0] : ranges[slot, 1]] = at | (length << 16 if length < LONGEST else _OPEN)
 
 
-@kernel
-def forget(data, size, places, tables):  # type: ignore[no-untyped-def]
-    """Undo :func:`index`."""
-    for at in range(1, size - 2):
-        for column in range(min(STRINGS, size - at - 2)):
-            number = _number(data, at, column, tables)
-            if number == 0:
+@lean
+def _find(own, numbers, begin, stop, offers, first, found):  # type: ignore[no-untyped-def]
+    """The longest match of each position of a second text, from inside it or from what the first text offers."""
+    shift = first - begin
+    for at in range(begin, stop):
+        offer = get(offers, get(numbers, at)) + _LOW - (shift + at)
+        put(found, shift + at, max(get(own, at), offer))
+
+
+@lean
+def _search(data, first, size, at, match, own, begin, chains):  # type: ignore[no-untyped-def]
+    """The longest match of a position where it is _OPEN: one of the first text, or where that offers LONGEST bytes."""
+    before, alike_before, heads = chains
+    cap = min(np.int64(MAX_MATCH), size - at)
+    best, distance = np.int64(MIN_MATCH - 1), np.int64(1)
+    if at >= first:
+        inside = get(own, begin + at - first)
+        if inside >= MIN_MATCH << 16:
+            best, distance = inside >> 16, _LOW - (inside & _LOW)
+        best, distance = _longer(data, at - _LOW + (match & _LOW), alike_before, at, best, distance, cap)
+    else:
+        candidate = get(before, at) if at < first - 1 else get(heads, get(data, first))
+        best, distance = _longer(data, candidate, before, at, best, distance, cap)
+    return _match(best, distance)
+
+
+@lean
+def _find_straddling(data, first, size, own, begin, chains, echo, start, stop, found):  # type: ignore[no-untyped-def]
+    """Add the matches that begin among the last bytes of the first text, of which it has too few to offer them."""
+    for n in range(start, stop):
+        place, more = get(echo, n) >> 16, get(echo, n) & _LOW
+        for back in range(1, min(place, first - 1, LONGEST - 1) + 1):
+            at = first + place - back
+            if get(data, at) != get(data, first - back):
                 break
-            places[column, number] = 0
+            if back + more >= MIN_MATCH:
+                other = get(found, at)
+                if other >= _OPEN:
+                    other = _search(data, first, size, at, other, own, begin, chains)
+                put(found, at, max(other, _match(min(back + more, MAX_MATCH), place)))
 
 
-@inner
-def _enter_straddling(data, first, size, chains, places, tables, undo):  # type: ignore[no-untyped-def]
-    """Enter the strings that begin in the first text and end in the second; returns how many. ``undo`` (16, 3)."""
-    entered = np.int64(0)
-    for at in range(max(1, first - SHORTEST - STRINGS + 2), first):
-        for column in range(max(0, first - at - SHORTEST + 1), STRINGS):
-            number = _number(data, at, column, tables) if at + SHORTEST + column <= size else np.int64(0)
-            if number == 0:
-                break
-            undo[entered, 0], undo[entered, 1], undo[entered, 2] = column, number, places[column, number]
-            entered += 1
-            if column == STRINGS - 1:
-                chains[1, at] = places[column, number]
-            places[column, number] = at
-    return entered
+@lean
+def _parse(data, first, size, at, found, own, begin, chains, literals, distances):  # type: ignore[no-untyped-def]
+    """The lazy parse (zlib's ``deflate_slow``) of a pair from a position on; returns the number of symbols.
 
-
-@inner
-def _longer_anywhere(data, at, best, distance, cap):  # type: ignore[no-untyped-def]
-    """:func:`_longer` for the last two places of a first text, which are in no chain: by looking everywhere."""
-    for candidate in range(at - 1, 0, -1):
-        if get(data, candidate) == get(data, at) and get(data, candidate + best) == get(data, at + best):
-            length = _match_length(data, np.int64(candidate), at, cap)
-            if length > best:
-                best, distance = length, at - candidate
-                if best == cap:
-                    break
-    return best, distance
-
-
-@inner
-def _parse(data, first, size, start, known, begin, chains, places, literals, distances):  # type: ignore[no-untyped-def]
-    """The lazy parse (zlib's ``deflate_slow``) of a pair from where the parse of its first text was left.
-
-    ``start`` is (position, match length, match start, does a literal wait); counts go to ``literals``, ``distances``.
-    Returns the number of symbols.
+    Lazy means: a match is taken unless the next position has a longer one. Which it is cannot be predicted, so both the
+    literal and the match are looked up, and counted without a branch.
     """
-    lengths, nearest, numbers = known
-    threes, fours, fives, sixes = places[0], places[1], places[2], places[3]
-    before, alike_before = chains[0], chains[1]
-    at, waiting, waiting_distance, literal_waits = start[0], start[1], start[0] - 1 - start[2], start[3] != 0
-    shift = begin - first
     symbols = np.int64(0)
+    put(found, size, np.int64(0))
     while at < size:
-        best, distance = waiting, np.int64(0)
-        cap = min(np.int64(MAX_MATCH), size - at)
-        if cap >= MIN_MATCH and waiting < MAX_MATCH:
-            if at >= first:
-                length = get(lengths, at + shift)
-                if length > best:
-                    best, distance = length, get(nearest, at + shift)
-                row = (at + shift) * STRINGS
-                six = get(sixes, get(numbers, row + 3))
-                if six > 0:
-                    best, distance = _longer(data, six, alike_before, at, best, distance, cap)
-                else:
-                    three = get(threes, get(numbers, row))
-                    four = get(fours, get(numbers, row + 1))
-                    five = get(fives, get(numbers, row + 2))
-                    length = MIN_MATCH - 1 + np.int64(three > 0) + np.int64(four > 0) + np.int64(five > 0)
-                    if length > best:
-                        best, distance = length, at - (five if five > 0 else four if four > 0 else three)
-            elif get(before, at) >= 0:
-                best, distance = _longer(data, get(before, at), before, at, best, distance, cap)
-            else:
-                best, distance = _longer_anywhere(data, at, best, distance, cap)
-            if best == MIN_MATCH and distance > _TOO_FAR:
-                best = np.int64(MIN_MATCH - 1)
-        if waiting >= MIN_MATCH and best <= waiting:
-            symbol, code = get(LENGTH_SYMBOL, waiting), _distance_symbol(waiting_distance)
-            put(literals, symbol, get(literals, symbol) + 1)
-            put(distances, code, get(distances, code) + 1)
-            symbols += 1
-            at += waiting - 1
-            waiting, literal_waits = np.int64(MIN_MATCH - 1), False
-        else:
-            if literal_waits:
-                symbol = get(data, at - 1)
-                put(literals, symbol, get(literals, symbol) + 1)
-                symbols += 1
-            literal_waits = True
-            waiting, waiting_distance = best, distance
-            at += 1
-    if literal_waits:
-        symbol = get(data, at - 1)
+        match, following = get(found, at), get(found, at + 1)
+        if (match | following) >= _OPEN:
+            here, match = (at, match) if match >= _OPEN else (at + 1, following)
+            put(found, here, _search(data, first, size, here, match, own, begin, chains))
+            continue
+        length = match >> 16
+        taken = np.int64(match >= _LEAST) & np.int64(length >= following >> 16)
+        literal, symbol = get(data, at), get(LENGTH_SYMBOL, length)
+        symbol = symbol if taken else literal
         put(literals, symbol, get(literals, symbol) + 1)
+        code = _distance_symbol(_LOW - (match & _LOW))
+        put(distances, code, get(distances, code) + taken)
         symbols += 1
+        at += length if taken else np.int64(1)
     return symbols
 
 
-@inner
+@lean
 def _distance_symbol(distance):  # type: ignore[no-untyped-def]
     """:func:`blocks.distance_symbol`."""
     d = distance - 1
     return get(blocks.DISTANCE_SYMBOL, d if d < 256 else 256 + (d >> 7))
 
 
-@inner
+@lean
 def _sift_down(heap, k, size):  # type: ignore[no-untyped-def]
     """``blocks._sift_down`` with branches: here what the processor guesses ahead saves more than wrong guesses cost."""
     entry = get(heap, k)
@@ -336,7 +372,7 @@ def _sift_down(heap, k, size):  # type: ignore[no-untyped-def]
     put(heap, k, entry)
 
 
-@inner
+@lean
 def _code(frequencies, used, size, longest, lengths, heap, parent, depths):  # type: ignore[no-untyped-def]
     """Lengths of a code, as ``blocks.huffman_lengths``; returns the sum of frequency * length.
 
@@ -377,45 +413,21 @@ def _code(frequencies, used, size, longest, lengths, heap, parent, depths):  # t
     return bits if deepest <= longest else np.int64(-1)
 
 
-@inner
-def _zeros(run, counts):  # type: ignore[no-untyped-def]
-    """Count what describes a run of symbols without a code, as ``blocks.count_runs``."""
-    while run >= 138:
-        counts[18] += 1
-        run -= 138
-    if run >= 11:
-        counts[18] += 1
-    elif run >= 3:
-        counts[17] += 1
-    else:
-        counts[0] += run
-
-
-@inner
+@lean
 def _count_runs(used, lengths, size, counts):  # type: ignore[no-untyped-def]
-    """``blocks.count_runs`` for lengths by rank among the used symbols."""
-    rank, following = np.int64(0), np.int64(0)  # the symbol that comes next
-    while rank < size:
-        symbol, length = get(used, rank), get(lengths, rank)
-        if symbol > following:
-            _zeros(symbol - following, counts)
-        run = np.int64(1)
-        while rank + run < size and get(used, rank + run) == symbol + run and get(lengths, rank + run) == length:
-            run += 1
-        rank += run
-        following = symbol + run
-        counts[length] += 1
-        run -= 1
-        while run >= 6:
-            counts[16] += 1
-            run -= 6
-        if run >= 3:
-            counts[16] += 1
-        else:
-            counts[length] += run
+    """``blocks.count_runs`` for lengths by rank among the used symbols: by tables, as runs cannot be predicted."""
+    following, before, run, others = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
+    for rank in range(size):
+        symbol, length = get(used, np.int64(rank)), get(lengths, np.int64(rank))
+        run = (run + 1) * (np.int64(symbol == following) & np.int64(length == before))
+        others += get(_GAPS, symbol - following) + get(_REPEATS, run)
+        put(counts, length, get(counts, length) + get(_WRITTEN, run))
+        following, before = symbol + 1, length
+    for n, symbol in enumerate((0, 16, 17, 18)):
+        counts[symbol] += (others >> (16 * n)) & _LOW
 
 
-@inner
+@lean
 def _used(frequencies, used):  # type: ignore[no-untyped-def]
     """List the symbols that occur, in order; returns how many."""
     size = np.int64(0)
@@ -425,7 +437,7 @@ def _used(frequencies, used):  # type: ignore[no-untyped-def]
     return size
 
 
-@inner
+@lean
 def _distance_code(frequencies, used, size, lengths, heap, parent, depths):  # type: ignore[no-untyped-def]
     """:func:`_code` for distances; to fewer than two zlib adds what a code lacks. Returns (symbols, bits)."""
     if size >= 2:
@@ -436,7 +448,7 @@ def _distance_code(frequencies, used, size, lengths, heap, parent, depths):  # t
     return np.int64(2), np.int64(frequencies[only])
 
 
-@inner
+@lean
 def _dynamic_bits(literals, literals_used, size, distances, distances_used, distances_size, work):  # type: ignore[no-untyped-def]
     """``blocks.dynamic_bits`` by the lists of symbols used; -1 where a code must be limited."""
     lengths, heap, parent, depths, counts = work[0], work[1], work[2], work[3], work[4][:BIT_LENGTHS]
@@ -458,8 +470,15 @@ def _dynamic_bits(literals, literals_used, size, distances, distances_used, dist
 
 
 @inner
+def _limited_bits(literals, distances):  # type: ignore[no-untyped-def]
+    """``blocks.dynamic_bits``, which knows what to do with a code that comes out too long."""
+    scratch = np.zeros((4, 1024), np.int64)
+    return blocks.dynamic_bits(literals.astype(np.int64), distances.astype(np.int64), scratch)
+
+
+@lean
 def _block_bits(literals, distances, size_bytes, work):  # type: ignore[no-untyped-def]
-    """Bits of a stream's only block."""
+    """Bits of a stream's only block; -1 where a code must be limited."""
     literals_used, distances_used, block = work[5], work[6], work[7]
     literals_size, distances_size = _used(literals, literals_used), _used(distances, distances_used)
     fixed, extra = np.int64(0), np.int64(0)
@@ -473,24 +492,31 @@ def _block_bits(literals, distances, size_bytes, work):  # type: ignore[no-untyp
         extra += get(distances, symbol) * get(DISTANCE_EXTRA, symbol)
     block[blocks.FIXED_BITS], block[blocks.EXTRA_BITS], block[blocks.START] = fixed, extra, 0
     dynamic = _dynamic_bits(literals, literals_used, literals_size, distances, distances_used, distances_size, work)
-    if dynamic < 0:
-        scratch = np.zeros((4, 1024), np.int64)
-        dynamic = blocks.dynamic_bits(literals.astype(np.int64), distances.astype(np.int64), scratch)
-    return blocks.close_block(np.int64(0), dynamic, block, size_bytes, True)
+    return blocks.close_block(np.int64(0), dynamic, block, size_bytes, True) if dynamic >= 0 else dynamic
 
 
 @kernel
-def pair_bits(data, first, start, counts, chains, places, tables, texts, offsets, known, wanted, out):  # type: ignore[no-untyped-def]
+def pair_bits(data, first, start, counts, chains, heads, offers, texts, offsets, known, wanted, out):  # type: ignore[no-untyped-def]
     """Bits of a first text followed by each of the wanted texts; -1 where that is more than a block.
 
     ``data`` uint8 holds the first text, of ``first`` bytes, and room for the longest other and PADDING. ``start`` int64
     (5,) is the state of its parse and the symbols so far, ``counts`` int64 (286 + 30,) what they are. ``chains`` and
-    ``places`` are of :func:`chain` and :func:`index`, ``tables`` and ``known`` of
-    :func:`number_strings` and :func:`inside`. ``wanted`` int64 ``(n,)`` are indices of texts, ``out`` float64 ``(n,)``.
+    ``heads`` are of :func:`chain`, ``offers`` of :func:`index`, ``known`` of :func:`inside`, :func:`number_strings` and
+    :func:`echoes`. ``wanted`` int64 ``(n,)`` are indices of texts, ``out`` float64 ``(n,)``.
     """
+    own, numbers, echo, stops = known
+    places = chains[0], chains[1], heads
     literals, distances = np.empty(LITERALS, np.int32), np.empty(DISTANCES, np.int32)
     work = np.zeros((8, 640), np.int64)
-    undo = np.zeros((16, 3), np.int64)
+    found = np.zeros(data.size, np.uint32)
+    # The parse was left after a match that may still be taken, after a literal that is for sure, or between symbols.
+    at, waiting, symbols = start[0], np.int64(_OPEN), start[4]
+    counts = counts.copy()
+    if start[1] >= MIN_MATCH:
+        at, waiting = at - 1, _match(start[1], at - 1 - start[2])
+    elif start[3] != 0:
+        counts[data[at - 1]] += 1
+        symbols += 1
     for n in range(wanted.size):
         begin, stop = offsets[wanted[n]], offsets[wanted[n] + 1]
         size = first + stop - begin
@@ -500,8 +526,14 @@ def pair_bits(data, first, start, counts, chains, places, tables, texts, offsets
             put(literals, np.int64(i), get(counts, np.int64(i)))
         for i in range(DISTANCES):
             put(distances, np.int64(i), get(counts, np.int64(LITERALS + i)))
-        entered = _enter_straddling(data, first, size, chains, places, tables, undo)
-        symbols = start[4] + _parse(data, first, size, start, known, begin, chains, places, literals, distances)
-        for i in range(entered - 1, -1, -1):
-            places[undo[i, 0], undo[i, 1]] = undo[i, 2]
-        out[n] = _block_bits(literals, distances, size, work) if symbols < _SYMBOL_LIMIT else -1
+        for i in range(at, first):
+            put(found, i, waiting if i == at else np.int64(_OPEN))
+        _find(own, numbers, begin, stop, offers, first, found)
+        _find_straddling(data, first, size, own, begin, places, echo, stops[wanted[n]], stops[wanted[n] + 1], found)
+        if symbols + _parse(data, first, size, at, found, own, begin, places, literals, distances) >= _SYMBOL_LIMIT:
+            out[n] = -1
+            continue
+        bits = _block_bits(literals, distances, size, work)
+        if bits < 0:
+            bits = blocks.close_block(np.int64(0), _limited_bits(literals, distances), work[7], size, True)
+        out[n] = bits

@@ -268,8 +268,8 @@ class _First:
         self.is_one_block = bool(text) and len(text) <= pairs.LONGEST_PAIR and state[parse.BITS] == 0
         if self.is_one_block:
             self.data = np.frombuffer(text + bytes(pairs.PADDING), np.uint8)
-            self.chains = np.zeros((2, len(text)), np.int32)
-            self.fullest = int(pairs.chain(self.data, len(text), self.chains))
+            self.chains, self.heads = np.zeros((2, len(text)), np.int32), np.zeros(256, np.int32)
+            self.fullest = int(pairs.chain(self.data, len(text), self.chains, self.heads))
 
     def bits_before(self, second: bytes) -> float:
         """Bits of this text followed by another, whatever their lengths."""
@@ -288,18 +288,31 @@ class _Seconds:
         self._offsets = np.concatenate([[0], np.cumsum(self._sizes)])
         self._texts = np.frombuffer(b"".join(texts) + bytes(pairs.PADDING), np.uint8)
         size = int(self._offsets[-1])
-        lengths, distances = np.zeros(size, np.uint16), np.zeros(size, np.uint16)
-        self._fullest = np.zeros(len(texts), np.int64)
+        matches, self._fullest = np.zeros(size, np.uint32), np.zeros(len(texts), np.int64)
         # Longer texts are in no pair that is done here, and their distances need not fit.
         short = self._sizes <= pairs.LONGEST_PAIR
-        pairs.inside(self._texts, self._offsets, short, lengths, distances, self._fullest)
-        numbers, strings, slots = np.zeros(size * pairs.STRINGS, np.int32), -1, 1 << 12
-        while strings < 0:
+        pairs.inside(self._texts, self._offsets, short, matches, self._fullest)
+        echoes, stops = np.zeros(size, np.uint32), np.zeros(len(texts) + 1, np.int64)
+        pairs.echoes(self._texts, self._offsets, short, echoes, stops)
+        self._known = matches, self._numbers(short), echoes, stops
+
+    def _numbers(self, short: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
+        """The number of the string that begins at each position, and the tables by which first texts find them."""
+        numbers, count, slots = np.zeros(int(self._offsets[-1]), np.int32), -1, 1 << 12
+        while count < 0:
             slots *= 2
-            self._tables = np.zeros((pairs.STRINGS, slots), np.int64), np.zeros((pairs.STRINGS, slots), np.int32)
-            strings = int(pairs.number_strings(self._texts, self._offsets, short, *self._tables, numbers))
-        self._known = lengths, distances, numbers
-        self._places = np.zeros((pairs.STRINGS, strings + 1), np.uint16)
+            keys, values, strings = np.zeros(slots, np.int64), np.zeros(slots, np.int32), np.zeros(slots // 2, np.int64)
+            count = int(pairs.number_strings(self._texts, self._offsets, short, keys, values, numbers, strings))
+        order = np.argsort(strings[:count])
+        ranks = np.zeros(count + 1, np.int32)
+        ranks[order + 1] = np.arange(1, count + 1)
+        strings = strings[order]
+        starts = int(pairs.prefixes(strings, np.zeros(0, np.int64), np.zeros((0, 2), np.int32)))
+        slots = 2 << starts.bit_length()
+        self._tables = np.zeros(slots, np.int64), np.zeros((slots, 2), np.int32)
+        pairs.prefixes(strings, *self._tables)
+        self._offers = np.zeros(count + 1, np.uint32)
+        return ranks[numbers]
 
     def bits_after(self, first: _First) -> FloatArray:
         """Bits of a text followed by each of these; -1 where that is to be had in another way only."""
@@ -314,12 +327,11 @@ class _Seconds:
         data = np.zeros(size + int(self._sizes[wanted].max()) + pairs.PADDING, np.uint8)
         data[:size] = first.data[:size]
         out = np.empty(len(wanted))
-        pairs.index(data, size, first.chains, self._places, self._tables)
+        pairs.index(data, size, self._tables, self._offers)
         pairs.pair_bits(
-            data, size, first.start, first.counts, first.chains, self._places, self._tables,
+            data, size, first.start, first.counts, first.chains, first.heads, self._offers,
             self._texts, self._offsets, self._known, wanted, out,
         )  # fmt: skip
-        pairs.forget(data, size, self._places, self._tables)
         bits[wanted] = out
         return bits
 

@@ -12,3 +12,6 @@ _njit: Any = numba.njit  # its type stubs do not know all options
 kernel = _njit(cache=True, nogil=True)
 #: For functions that only compiled ones call: no entry points from Python and C, which take a good part of the time.
 inner = _njit(cache=True, nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+#: The same for those that make no arrays, nor call any that do: no references to arrays are counted, which in a short
+#: function takes longer than all else.
+lean = _njit(cache=True, nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False)
