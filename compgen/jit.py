@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numba
@@ -15,3 +16,12 @@ inner = _njit(cache=True, nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=
 #: The same for those that make no arrays, nor call any that do: no references to arrays are counted, which in a short
 #: function takes longer than all else.
 lean = _njit(cache=True, nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False)
+
+
+def compiled(function: Any, arguments: tuple[Any, ...]) -> Callable[..., Any]:
+    """A kernel's code for arguments of these types, to be called with such only.
+
+    Called by its own name, a kernel finds out first what types it is given, which for many arrays takes some µs.
+    """
+    code: Callable[..., Any] = function.compile(tuple(map(numba.typeof, arguments)))
+    return code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 
 from compgen.errors import UsageError
 from compgen.interfaces import Done, FloatArray
+from compgen.jit import compiled
 from compgen.predictors.contextmix import _fields as fields
 from compgen.predictors.contextmix import _kernel as kernel
 from compgen.predictors.contextmix import model
@@ -147,9 +149,12 @@ class Stream:
     def _decode_guided(self, stop: int, coder: npt.NDArray[np.int64], code: _Bytes) -> None:
         """Decode, asking the guides before each byte."""
         assert self.guides is not None
+        decode: Callable[..., object] | None = None
         for position in range(self._position, stop):
             advice = self.guides.next()
-            kernel.code(self._model, fields.DECODE, self._buffer, position + 1, coder, code, _NO_SCORES, advice)
+            given = (self._model, fields.DECODE, self._buffer, position + 1, coder, code, _NO_SCORES, advice)
+            decode = decode or compiled(kernel.code, given)
+            decode(*given)
             self.guides.push(int(self._buffer[position]))
         self._position = stop
 
