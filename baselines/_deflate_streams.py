@@ -6,6 +6,8 @@ symbol takes, extra bits included; so a symbol costs one look-up or, for a match
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from baselines._deflate_blocks import (
@@ -21,6 +23,8 @@ from baselines._deflate_blocks import (
 )
 from baselines._words import get, put, word
 from compgen.jit import inner, kernel
+
+U: Any = np.uint64
 
 #: Bytes after the last stream that may be read.
 PADDING = 16
@@ -49,26 +53,33 @@ def _fill(lengths, meanings, table):  # type: ignore[no-untyped-def]
 
     ``table`` uint16 ``(2**15,)``; returns the mask of the bits that are looked up.
     """
-    codes, longest = np.zeros(_LONGEST + 2, np.int64), np.int64(0)
+    counts, places = np.zeros(_LONGEST + 1, np.int64), np.zeros(_LONGEST + 1, np.int64)
+    ordered = np.empty(lengths.size, np.int64)
+    for n in range(lengths.size):
+        counts[get(lengths, np.int64(n))] += 1
+    for length in range(_LONGEST):
+        places[length + 1] = places[length] + counts[length]
     for n in range(lengths.size):
         length = get(lengths, np.int64(n))
-        longest = max(longest, length)
-        if length > 0:
-            codes[length + 1] += 1
-    for length in range(1, _LONGEST + 1):
-        codes[length + 1] += codes[length]
-        codes[length + 1] <<= 1
-    for n in range(lengths.size):
-        length = get(lengths, np.int64(n))
-        if length > 0:
-            code, backwards = codes[length], np.int64(0)
-            codes[length] += 1
-            for _ in range(length):
-                backwards = (backwards << 1) | (code & 1)
-                code >>= 1
-            for bits in range(backwards, 1 << longest, 1 << length):
-                put(table, np.int64(bits), get(meanings, np.int64(n)) + length)
-    return (np.int64(1) << longest) - 1
+        put(ordered, places[length], np.int64(n))
+        places[length] += 1
+    # Codes of one length are numbered upwards, from the last bit on; here as they come, the first bit lowest.
+    size, code, place = np.int64(1), np.int64(0), counts[0]
+    while place < lengths.size:
+        length = get(lengths, get(ordered, place))
+        while size < 1 << length:
+            for i in range(U(size)):
+                table[U(size) + i] = table[i]
+            size <<= 1
+        while place < places[length]:
+            put(table, code, get(meanings, get(ordered, place)) + length)
+            place += 1
+            bit = size >> 1
+            while code & bit:
+                code ^= bit
+                bit >>= 1
+            code |= bit
+    return size - 1
 
 
 @inner
@@ -109,6 +120,10 @@ def _follow(data, at, end, literals, literal_mask, distances, distance_mask):  #
     while at < end:
         bits = _bits(data, at)
         entry = get(literals, bits & literal_mask)
+        if entry < _MATCH:  # then there are bits enough for another symbol
+            at += entry
+            bits >>= entry
+            entry = get(literals, bits & literal_mask)
         at += entry & _TAKEN
         if entry >= _END:
             break
