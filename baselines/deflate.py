@@ -227,18 +227,16 @@ def pair_bits(firsts: Sequence[bytes], seconds: Sequence[bytes], settings: Defla
 
     Where it can be (see :mod:`baselines._deflate_pairs`), what pairs have in common is done once.
     """
-    bits = np.empty((len(firsts), len(seconds)))
-    if not (settings.has_kernel and matches_platform(settings)):
-        for row, first in zip(bits, firsts, strict=True):
-            row[:] = bits_of_each([first + second for second in seconds], settings)
-        return bits
-    states = [_First(first, settings) for first in firsts]
-    for start, stop in _tiles(seconds):
-        tile = _Seconds(seconds[start:stop]) if settings == DeflateSettings() else None
-        for row, state in zip(bits[:, start:stop], states, strict=True):
-            row[:] = -1 if tile is None else tile.bits_after(state)
-            for at in np.flatnonzero(row < 0).tolist():
-                row[at] = state.bits_before(seconds[start + at])
+    bits = np.full((len(firsts), len(seconds)), -1.0)
+    if settings == DeflateSettings() and matches_platform(settings):
+        states = [_First(first) for first in firsts]
+        for start, stop in _tiles(seconds):
+            tile = _Seconds(seconds[start:stop])
+            for row, state in zip(bits, states, strict=True):
+                row[start:stop] = tile.bits_after(state)
+    for row, first in zip(bits, firsts, strict=True):
+        for at in np.flatnonzero(row < 0).tolist():
+            row[at] = bits_of(first + seconds[at], settings)
     return bits
 
 
@@ -257,10 +255,9 @@ def _tiles(texts: Sequence[bytes]) -> Iterator[tuple[int, int]]:
 class _First:
     """The first text of many pairs: zlib's parse of it as far as no second text can change it, and its hash chains."""
 
-    def __init__(self, text: bytes, settings: DeflateSettings) -> None:
+    def __init__(self, text: bytes) -> None:
         self.text = text
-        self._settings = settings
-        parsed = DeflateContinuations(text, settings)
+        parsed = DeflateContinuations(text, DeflateSettings())
         state = parsed._state
         where = [state[i] for i in (parse.POSITION, parse.MATCH_LENGTH, parse.MATCH_START, parse.LITERAL_WAITS)]
         self.start = np.array([*where, parsed._block[blocks.SYMBOLS]], np.int64)
@@ -270,14 +267,6 @@ class _First:
             self.data = np.frombuffer(text + bytes(pairs.PADDING), np.uint8)
             self.chains, self.heads = np.zeros((2, len(text)), np.int32), np.zeros(256, np.int32)
             self.fullest = int(pairs.chain(self.data, len(text), self.chains, self.heads))
-
-    def bits_before(self, second: bytes) -> float:
-        """Bits of this text followed by another, whatever their lengths."""
-        if not second:
-            return float(bits_of(self.text, self._settings))
-        whole = DeflateContinuations(self.text, self._settings)
-        whole.extend(second[:-1])
-        return whole.length_with(second[-1])
 
 
 class _Seconds:

@@ -61,10 +61,10 @@ def _store(builder: Any, value: Any, pointer: Any, index: Any, align: int) -> No
     builder.store(value, builder.bitcast(builder.gep(pointer, [index]), value.type.as_pointer()), align=align)
 
 
-def _spread(builder: Any, number: Any, kind: Any = _EIGHT) -> Any:
-    """A vector of one number."""
-    first = builder.insert_element(_nothing(kind), number, _I32(0))
-    return builder.shuffle_vector(first, _nothing(kind), _mask([0] * kind.count))
+def _spread(builder: Any, number: Any) -> Any:
+    """Eight times one number."""
+    first = builder.insert_element(_nothing(_EIGHT), number, _I32(0))
+    return builder.shuffle_vector(first, _nothing(_EIGHT), _mask([0] * ROWS))
 
 
 def _pair_sums(builder: Any, a: Any, b: Any) -> Any:
